@@ -1,0 +1,1 @@
+//! Kubernetes types and their conversion into the domain.

@@ -1,0 +1,95 @@
+//! Label keys with a meaning of their own (Karpenter core v1.15.0, AWS provider v1.15.1).
+
+/// `karpenter.sh/nodepool`.
+pub const NODE_POOL: &str = "karpenter.sh/nodepool";
+/// `karpenter.sh/capacity-type`: `on-demand`, `spot` or `reserved`.
+pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
+/// `karpenter.k8s.aws/ec2nodeclass`.
+pub const NODE_CLASS: &str = "karpenter.k8s.aws/ec2nodeclass";
+/// `topology.kubernetes.io/zone`.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// `topology.k8s.aws/zone-id`.
+pub const ZONE_ID: &str = "topology.k8s.aws/zone-id";
+/// `topology.kubernetes.io/region`.
+pub const REGION: &str = "topology.kubernetes.io/region";
+/// `node.kubernetes.io/instance-type`.
+pub const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
+/// `kubernetes.io/arch`: `amd64` or `arm64`.
+pub const ARCH: &str = "kubernetes.io/arch";
+/// `kubernetes.io/os`.
+pub const OS: &str = "kubernetes.io/os";
+/// `kubernetes.io/hostname`: unique to a node, so no requirement may name it.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+/// `node.kubernetes.io/windows-build`.
+pub const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
+/// `karpenter.sh/registered`, present on every node that runs pods.
+pub const REGISTERED: &str = "karpenter.sh/registered";
+/// `karpenter.sh/initialized`, present on every node that runs pods.
+pub const INITIALIZED: &str = "karpenter.sh/initialized";
+/// `karpenter.k8s.aws/instance-tenancy`: `default` or `dedicated`, chosen at launch.
+pub const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
+
+/// The domain of the AWS provider's own labels.
+pub const AWS_DOMAIN: &str = "karpenter.k8s.aws";
+/// The domain of Karpenter core's labels.
+pub const KARPENTER_DOMAIN: &str = "karpenter.sh";
+
+/// Labels of `karpenter.k8s.aws` that requirements may name, without the domain (reference: the CRD's allow-list).
+const AWS_LABELS: &[&str] = &[
+    "capacity-reservation-id",
+    "capacity-reservation-interruptible",
+    "capacity-reservation-type",
+    "ec2nodeclass",
+    "instance-accelerator-count",
+    "instance-accelerator-manufacturer",
+    "instance-accelerator-name",
+    "instance-capability-flex",
+    "instance-category",
+    "instance-cpu",
+    "instance-cpu-manufacturer",
+    "instance-cpu-sustained-clock-speed-mhz",
+    "instance-ebs-bandwidth",
+    "instance-encryption-in-transit-supported",
+    "instance-family",
+    "instance-generation",
+    "instance-gpu-count",
+    "instance-gpu-manufacturer",
+    "instance-gpu-memory",
+    "instance-gpu-name",
+    "instance-hypervisor",
+    "instance-local-nvme",
+    "instance-memory",
+    "instance-network-bandwidth",
+    "instance-size",
+    "instance-tenancy",
+    "placement-group-id",
+    "placement-group-partition",
+];
+
+/// Whether a requirement may use `key` although no NodePool defines it.
+#[must_use]
+pub fn is_well_known(key: &str) -> bool {
+    matches!(key, NODE_POOL | CAPACITY_TYPE | ZONE | ZONE_ID | REGION | INSTANCE_TYPE | ARCH | OS | WINDOWS_BUILD)
+        || is_aws_label(key)
+}
+
+/// Whether `key` is one of the labels of `karpenter.k8s.aws` that exist.
+#[must_use]
+pub fn is_aws_label(key: &str) -> bool {
+    key.strip_prefix(AWS_DOMAIN)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|name| AWS_LABELS.binary_search(&name).is_ok())
+}
+
+/// The stable key that stands for `key`: old names of zone, region, architecture, system and type are rewritten.
+#[must_use]
+pub fn normalize(key: &str) -> &str {
+    match key {
+        "failure-domain.beta.kubernetes.io/zone" | "topology.ebs.csi.aws.com/zone" => ZONE,
+        "failure-domain.beta.kubernetes.io/region" => REGION,
+        "beta.kubernetes.io/arch" => ARCH,
+        "beta.kubernetes.io/os" => OS,
+        "beta.kubernetes.io/instance-type" => INSTANCE_TYPE,
+        other => other,
+    }
+}

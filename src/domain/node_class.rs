@@ -1,0 +1,115 @@
+//! EC2NodeClasses: how instances are set up, as far as it changes what fits on them and what they cost.
+
+use std::collections::BTreeMap;
+
+/// The operating system family, which decides defaults and formulas (AWS provider v1.15.1, `pkg/providers/amifamily`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AmiFamily {
+    /// Amazon Linux 2.
+    Al2,
+    /// Amazon Linux 2023.
+    Al2023,
+    /// Bottlerocket.
+    Bottlerocket,
+    /// Windows Server 2019.
+    Windows2019,
+    /// Windows Server 2022.
+    Windows2022,
+    /// Windows Server 2025.
+    Windows2025,
+    /// The user's own image.
+    Custom,
+}
+
+/// A hard eviction threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EvictionThreshold {
+    /// Bytes.
+    Bytes(i64),
+    /// Millionths of the capacity: 5 % is 50,000.
+    PartsPerMillion(i64),
+}
+
+/// Kubelet settings that change what a node offers to pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KubeletSettings {
+    /// `maxPods`.
+    pub max_pods: Option<i64>,
+    /// `podsPerCore`.
+    pub pods_per_core: Option<i64>,
+    /// `kubeReserved` by resource, in the units of [`crate::domain::resources::Resources`]. A zero overrides a default.
+    pub kube_reserved: BTreeMap<String, i64>,
+    /// `systemReserved`, likewise.
+    pub system_reserved: BTreeMap<String, i64>,
+    /// `evictionHard` by signal (`memory.available`, `nodefs.available`, ...).
+    pub eviction_hard: BTreeMap<String, EvictionThreshold>,
+}
+
+/// One entry of `blockDeviceMappings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// Device name, `/dev/xvda`.
+    pub device_name: Option<String>,
+    /// Whether the kubelet's root is on it.
+    pub root_volume: bool,
+    /// Size in bytes; `None` when the snapshot decides.
+    pub size: Option<i64>,
+    /// EBS volume type, `gp3` when not given.
+    pub volume_type: String,
+}
+
+/// One entry of `networkInterfaces`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkInterface {
+    /// Network card.
+    pub card: i64,
+    /// Device index on the card.
+    pub device: i64,
+    /// Whether it is `efa-only` (no IP address).
+    pub efa_only: bool,
+}
+
+/// An EC2NodeClass (`karpenter.k8s.aws/v1`), as far as plans depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeClass {
+    /// Name.
+    pub name: String,
+    /// Image family.
+    pub ami_family: AmiFamily,
+    /// Kubelet settings.
+    pub kubelet: KubeletSettings,
+    /// Explicit volumes; empty means the family's default.
+    pub block_devices: Vec<BlockDevice>,
+    /// `instanceStorePolicy: RAID0`: local disks hold pods' storage.
+    pub instance_store_raid0: bool,
+    /// Zones (with their zone id where known) of the subnets in the status; `None` when the status names none, which means every
+    /// zone of the catalog.
+    pub zones: Option<BTreeMap<String, Option<String>>>,
+    /// Explicit network interfaces; empty means EC2's default.
+    pub network_interfaces: Vec<NetworkInterface>,
+    /// `cpuOptions.nestedVirtualization: enabled`.
+    pub nested_virtualization: bool,
+    /// `enclaveOptions.enabled`.
+    pub enclaves: bool,
+    /// Whether `connectionTracking` is set.
+    pub connection_tracking: bool,
+}
+
+impl NodeClass {
+    /// The plainest class: AL2023, the family's volume, no kubelet settings, every zone.
+    #[must_use]
+    pub fn al2023(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ami_family: AmiFamily::Al2023,
+            kubelet: KubeletSettings::default(),
+            block_devices: Vec::new(),
+            instance_store_raid0: false,
+            zones: None,
+            network_interfaces: Vec::new(),
+            nested_virtualization: false,
+            enclaves: false,
+            connection_tracking: false,
+        }
+    }
+}

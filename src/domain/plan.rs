@@ -1,0 +1,124 @@
+//! A plan: which nodes to buy, which pod goes where, what it costs and how near that is to the optimum.
+
+use std::collections::BTreeMap;
+
+use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::money::UsdPerHour;
+use crate::domain::resources::Resources;
+
+/// What made the solver stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopReason {
+    /// The plan is proven optimal: cost and bound are equal up to the resolution of money.
+    Optimal,
+    /// The gap that was asked for is reached.
+    GapReached,
+    /// The deterministic work limit is used up.
+    WorkLimit,
+    /// The wall clock cut in; another run may give another plan.
+    Deadline,
+}
+
+impl StopReason {
+    /// `optimal`, `gapReached`, `workLimit` or `deadline`: the words of the JSON output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Optimal => "optimal",
+            Self::GapReached => "gapReached",
+            Self::WorkLimit => "workLimit",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// An offering that could stand in for a node's: it holds the same pods under the same NodePool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone.
+    pub zone: String,
+    /// On-Demand or Spot.
+    pub capacity_type: CapacityType,
+    /// Price of the instance alone.
+    pub price: UsdPerHour,
+    /// Whether the price is listed or estimated.
+    pub price_kind: PriceKind,
+}
+
+/// A node to buy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedNode {
+    /// The NodePool that it belongs to.
+    pub node_pool: String,
+    /// The offering to ask for first: type, zone, capacity type and price. The first of `candidates`.
+    pub offering: Candidate,
+    /// What the node costs besides its instance: root volume and fee.
+    pub overhead: UsdPerHour,
+    /// Labels with several allowed values that this node fixes (custom labels of the NodePool, tenancy, ...).
+    pub labels: BTreeMap<String, String>,
+    /// Indices into `ClusterView::pods`, ascending.
+    pub pods: Vec<usize>,
+    /// Sum of the pods' requests, DaemonSets not counted; includes `pods`.
+    pub requests: Resources,
+    /// Requests of the DaemonSet pods that run on it; includes `pods`.
+    pub daemons: Resources,
+    /// What the kubelet of this node would offer to pods.
+    pub allocatable: Resources,
+    /// Offerings that hold the node's pods, cheapest first, the chosen one at the head: one fleet request survives a stock-out.
+    pub candidates: Vec<Candidate>,
+}
+
+impl PlannedNode {
+    /// Everything that the node costs: instance, root volume, fee.
+    #[must_use]
+    pub fn cost(&self) -> UsdPerHour {
+        self.offering.price + self.overhead
+    }
+}
+
+/// A pod that the plan does not place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnplacedPod {
+    /// Index into `ClusterView::pods`.
+    pub pod: usize,
+    /// The smallest set of reasons, each a sentence without a full stop. Never empty.
+    pub reasons: Vec<String>,
+}
+
+/// The yardstick: what first-fit would have bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstFitOutcome {
+    /// Cost of its nodes.
+    pub cost: UsdPerHour,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many pods it left.
+    pub unplaced: usize,
+}
+
+/// What to buy for the pods of a `ClusterView`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Nodes to buy, sorted by NodePool, type, zone, capacity type, then pods.
+    pub nodes: Vec<PlannedNode>,
+    /// Pods that stay pending, by index.
+    pub unplaced: Vec<UnplacedPod>,
+    /// Sum of the nodes' costs.
+    pub cost: UsdPerHour,
+    /// No plan that places the same pods under the same rules costs less; rounded down to a micro-dollar.
+    pub bound: UsdPerHour,
+    /// First-fit on the same input.
+    pub first_fit: FirstFitOutcome,
+    /// Why the solver stopped.
+    pub stopped_by: StopReason,
+}
+
+impl Plan {
+    /// `(cost - bound) / cost`: the largest share of the cost that a better plan could still save. 0 for an empty plan.
+    #[must_use]
+    pub fn gap(&self) -> f64 {
+        if self.cost == UsdPerHour::ZERO { 0.0 } else { (self.cost - self.bound).dollars() / self.cost.dollars() }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a pod asks of a node.
+
+use std::sync::Arc;
+
+use crate::domain::requirement::Requirements;
+use crate::domain::resources::Resources;
+use crate::domain::taint::Toleration;
+
+/// A scheduling rule of a pod that the program does not contain; the plan says how many pods carry each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UnmodelledRule {
+    /// `topologySpreadConstraints`.
+    TopologySpread,
+    /// Required `podAffinity`.
+    PodAffinity,
+    /// Required `podAntiAffinity`.
+    PodAntiAffinity,
+    /// Preferred affinities of any kind.
+    Preference,
+    /// `hostPort`.
+    HostPort,
+    /// Persistent volume claims (their zone and the attach limit).
+    Volume,
+    /// `resourceClaims` (dynamic resource allocation).
+    ResourceClaim,
+}
+
+impl UnmodelledRule {
+    /// How a person calls it, in the plural.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TopologySpread => "topology spread constraints",
+            Self::PodAffinity => "pod affinities",
+            Self::PodAntiAffinity => "pod anti-affinities",
+            Self::Preference => "scheduling preferences",
+            Self::HostPort => "host ports",
+            Self::Volume => "persistent volumes",
+            Self::ResourceClaim => "resource claims",
+        }
+    }
+}
+
+/// What a pod asks of a node. Pods of one workload share one value; equal values are one class to the program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodSpec {
+    /// Effective requests: the larger of the running containers' sum and the init containers' peak, with sidecars, overhead
+    /// and pod-level resources; includes `pods: 1`. Never negative.
+    pub requests: Resources,
+    /// Alternatives (the nodeSelector joined to each required node-affinity term): a node must meet at least one. Never empty;
+    /// a pod without node constraints has one empty alternative. A pod whose terms can all never match has alternatives that
+    /// no node meets.
+    pub node_alternatives: Vec<Requirements>,
+    /// Taints that the pod accepts.
+    pub tolerations: Vec<Toleration>,
+    /// Resolved priority; higher is placed first when not all fit.
+    pub priority: i32,
+    /// Rules that the program does not contain, sorted, each once.
+    pub unmodelled: Vec<UnmodelledRule>,
+}
+
+/// The object that makes a pod: `apps/v1 Deployment web`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Workload {
+    /// `Deployment`, `StatefulSet`, `Job`, ...; `Pod` for a bare pod.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A pod to place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace.
+    pub namespace: String,
+    /// Name; pods of a workload template are numbered `name-0`, `name-1`, ...
+    pub name: String,
+    /// What made it.
+    pub workload: Arc<Workload>,
+    /// What it asks for.
+    pub spec: Arc<PodSpec>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A DaemonSet: its pod runs on every node that it is compatible with and takes room there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSet {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// What its pod asks for.
+    pub spec: Arc<PodSpec>,
+}

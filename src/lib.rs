@@ -1,0 +1,22 @@
+//! Supercargo: the provably cheapest EC2 nodes for a set of Kubernetes pods.
+//!
+//! The rooms, from the bottom upwards (an arrow of `use` points downwards only; `tests/architecture.rs` checks it):
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`domain`] | quantities, requirements, taints, instance types, NodePools, pods, plans: plain values |
+//! | [`solver`] | the engine: [`solver::Problem`] → [`solver::Solution`], numbers only |
+//! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
+//! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes types |
+//! | [`cli`] | arguments, output, exit codes |
+//!
+//! `default-features = false` leaves `domain`, `solver` and `planning`: the engine without I/O.
+
+pub mod domain;
+pub mod planning;
+pub mod solver;
+
+#[cfg(feature = "kube")]
+pub mod adapters;
+#[cfg(feature = "cli")]
+pub mod cli;

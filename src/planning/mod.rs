@@ -1,0 +1,1 @@
+//! The bridge between Kubernetes terms and numbers: pods → classes, NodePools x offerings → shapes, Solution → Plan.

@@ -1,0 +1,110 @@
+//! What the engine answers.
+
+use std::time::Duration;
+
+/// Nodes of one pattern.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PatternUse {
+    /// Index of the shape.
+    pub shape: usize,
+    /// `(class, count)`, classes ascending, counts at least 1.
+    pub counts: Vec<(usize, u32)>,
+    /// How many such nodes; at least 1.
+    pub nodes: u32,
+}
+
+/// What made the engine stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Incumbent and bound agree to a micro-dollar.
+    Optimal,
+    /// The gap that was asked for is reached.
+    GapReached,
+    /// The work limit is used up (the same on every machine).
+    WorkLimit,
+    /// The deadline passed (differs from run to run).
+    Deadline,
+}
+
+/// What the engine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// First-fit.
+    FirstFit,
+    /// Column generation on the linear relaxation.
+    ColumnGeneration,
+    /// Rounding and diving.
+    Diving,
+    /// Large-neighbourhood search.
+    LocalSearch,
+    /// Branch and price.
+    Branching,
+}
+
+/// A report on the way; `cost` counts penalties of unplaced pods.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Objective of the incumbent in micro-dollars per hour.
+    pub incumbent: i64,
+    /// Lower bound in micro-dollars per hour.
+    pub bound: i64,
+    /// Time since the start.
+    pub elapsed: Duration,
+}
+
+/// The first-fit plan, the yardstick.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FirstFit {
+    /// Cost of its nodes, without penalties.
+    pub cost: i64,
+    /// How many nodes.
+    pub nodes: u64,
+    /// How many pods it leaves.
+    pub unplaced: u64,
+}
+
+/// Counters of one solve.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Statistics {
+    /// Classes and shapes left after presolve.
+    pub classes: usize,
+    /// See `classes`.
+    pub shapes: usize,
+    /// Iterations of column generation, all stages.
+    pub iterations: u64,
+    /// Columns made.
+    pub columns: u64,
+    /// Work units used (deterministic).
+    pub work: u64,
+    /// When the first-fit plan was there.
+    pub first_fit_at: Duration,
+    /// Each improvement of the incumbent: when, and its objective.
+    pub incumbents: Vec<(Duration, i64)>,
+    /// Each improvement of the bound: when, and its value.
+    pub bounds: Vec<(Duration, i64)>,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// Nodes bought, sorted by shape and counts.
+    pub patterns: Vec<PatternUse>,
+    /// Pods of each class that are not placed.
+    pub unplaced: Vec<u32>,
+    /// Micro-dollars per hour of the nodes, without penalties.
+    pub cost: i64,
+    /// `cost` plus the penalties of the unplaced pods: what is minimised.
+    pub objective: i64,
+    /// No solution has an objective below this.
+    pub bound: i64,
+    /// Marginal price of one more pod of each class, micro-dollars per hour, at the best bound.
+    pub duals: Vec<f64>,
+    /// First-fit on the same problem.
+    pub first_fit: FirstFit,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// Counters.
+    pub statistics: Statistics,
+}
