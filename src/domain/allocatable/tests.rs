@@ -135,7 +135,7 @@ fn ephemeral_storage_is_that_of_the_volume_pods_write_to() {
     assert_eq!(storage(AmiFamily::Al2023, &both), 100);
     assert_eq!(storage(AmiFamily::Bottlerocket, &[]), 20);
     assert_eq!(storage(AmiFamily::Bottlerocket, &both), 200);
-    assert_eq!(storage(AmiFamily::Bottlerocket, &[os.clone()]), 20);
+    assert_eq!(storage(AmiFamily::Bottlerocket, std::slice::from_ref(&os)), 20);
     assert_eq!(storage(AmiFamily::Windows2022, &[]), 50);
     assert_eq!(storage(AmiFamily::Windows2022, &both), 50);
     assert_eq!(storage(AmiFamily::Custom, &[]), 20);
