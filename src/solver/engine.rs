@@ -103,7 +103,7 @@ fn improve(
         side_duals: vec![0.0; reduced.limits.len()],
         bound: control.bound() as f64 / unit,
     };
-    let fine = (control.target_gap() * 0.2).clamp(1e-6, 2e-4);
+    let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
     let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, true) else {
         return values.to_vec();

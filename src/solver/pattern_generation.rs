@@ -295,16 +295,18 @@ impl<'a> Generator<'a> {
             .map(|(room, members)| {
                 let sets: Vec<usize> = members.iter().map(|&at| self.groups[at].eligible).collect();
                 let shared = |class: usize| sets.iter().all(|&set| self.reduced.eligible_bits[set].contains(class));
-                let mut base = Table::empty(room);
+                let items: Vec<dense::Item> =
+                    (0..self.reduced.classes()).map(|class| self.dense_item(class, dimensions, duals)).collect();
+                let mut base = Table::empty(room, dense::largest(items.iter(), room));
                 for class in (0..self.reduced.classes()).filter(|&class| shared(class)) {
-                    base.offer(class, &self.dense_item(class, dimensions, duals));
+                    base.offer(class, &items[class]);
                 }
                 members
                     .par_iter()
                     .map(|&at| {
                         let mut table = base.clone();
                         for &class in self.reduced.eligible[self.groups[at].eligible].iter().filter(|&&class| !shared(class)) {
-                            table.offer(class, &self.dense_item(class, dimensions, duals));
+                            table.offer(class, &items[class]);
                         }
                         (at, table)
                     })
@@ -337,7 +339,7 @@ impl<'a> Generator<'a> {
         let target = allowance * (1.0 + effort.threshold);
         if let (Some(table), Some((first, second))) = (table, self.dense_dimensions) {
             let room = (s.bound_capacity[first] as usize, s.bound_capacity[second] as usize);
-            let bound = table.best(room) * (1.0 + dense::WIDEN) + weightless;
+            let bound = table.best(room) + weightless;
             let mut result = ShapeResult { bound, y: None, patterns: Vec::new(), work: 1 };
             if bound <= target {
                 return result;
