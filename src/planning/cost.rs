@@ -26,8 +26,7 @@ impl CostModel {
     /// What a node of `node_class` costs besides its instance.
     #[must_use]
     pub fn overhead(&self, node_class: &NodeClass, catalog: &Catalog) -> UsdPerHour {
-        let volumes =
-            if self.volumes { allocatable::root_volume_cost(node_class, catalog) } else { UsdPerHour::ZERO };
+        let volumes = if self.volumes { allocatable::root_volume_cost(node_class, catalog) } else { UsdPerHour::ZERO };
         volumes + self.fee_per_node
     }
 }

@@ -112,8 +112,7 @@ impl Market {
     /// in it.
     #[must_use]
     pub fn new(node_class: &NodeClass, catalog: &Catalog) -> Self {
-        let zone_allowed =
-            |zone: &str| node_class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone));
+        let zone_allowed = |zone: &str| node_class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone));
         let sold: Vec<&InstanceType> = catalog
             .instance_types
             .iter()

@@ -24,7 +24,7 @@ use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
-use crate::domain::taint::{Taint, first_untolerated};
+use crate::domain::taint::{Taint, Toleration, first_untolerated};
 use crate::planning::cost::CostModel;
 use crate::planning::market::{Cell, Market};
 use crate::planning::plan::PlanError;
@@ -150,29 +150,10 @@ impl Template {
         limit_usage(self.capacity(of_type), resource)
     }
 
-    /// The taint that keeps `spec` away, if one does.
+    /// Whether `tolerations` accept every hard taint.
     #[must_use]
-    pub fn untolerated(&self, spec: &PodSpec) -> Option<&Taint> {
-        first_untolerated(&self.taints, &spec.tolerations)
-    }
-
-    /// The offers that `spec` may use, whatever its size; `None` when it is kept away altogether.
-    #[must_use]
-    pub fn offers_for(&self, spec: &PodSpec) -> Option<FixedBitSet> {
-        if self.untolerated(spec).is_some() {
-            return None;
-        }
-        let mut found = FixedBitSet::with_capacity(self.offers.len());
-        for alternative in &spec.node_alternatives {
-            if self.requirements.compatible(alternative) {
-                let (types, cells) = self.market.satisfying(alternative);
-                found.extend((0..self.offers.len()).filter(|&offer| {
-                    let sold = &self.offers[offer];
-                    types.contains(self.types[sold.of_type].in_market) && cells.contains(sold.cell)
-                }));
-            }
-        }
-        (!found.is_clear()).then_some(found)
+    pub fn tolerated_by(&self, tolerations: &[Toleration]) -> bool {
+        first_untolerated(&self.taints, tolerations).is_none()
     }
 }
 
@@ -329,7 +310,7 @@ impl<'a> Rooms<'a> {
         let market = Arc::clone(&template.market);
         let mut running = vec![FixedBitSet::with_capacity(self.daemon_sets.len()); template.types.len()];
         for (daemon, reach) in self.daemon_sets.iter().enumerate() {
-            if template.untolerated(reach.spec).is_some() {
+            if !template.tolerated_by(&reach.spec.tolerations) {
                 continue;
             }
             for (alternative, types, reached) in &reach.alternatives {
