@@ -14,9 +14,8 @@ use crate::domain::plan::{Candidate, PlannedNode};
 use crate::domain::resources::Resources;
 use crate::planning::candidates::{Holders, Load};
 use crate::planning::plan::NodeOrigin;
-use crate::planning::program::TierProgram;
 use crate::planning::supply::{Supply, Template};
-use crate::solver::Solution;
+use crate::planning::tier::SolvedTier;
 
 /// A node before its candidates are known.
 pub(super) struct DealtNode {
@@ -25,16 +24,16 @@ pub(super) struct DealtNode {
     pods: Vec<usize>,
 }
 
-/// Takes the pods of `solution`'s patterns out of `waiting` (per class of the demand), and sizes each node down to the cheapest
+/// Takes the pods of the tier's patterns out of `waiting` (per class of the demand), and sizes each node down to the cheapest
 /// offering that holds it.
 pub(super) fn deal(
-    program: &TierProgram,
-    solution: &Solution,
+    solved: &SolvedTier,
     tier: usize,
     waiting: &mut [VecDeque<usize>],
     holders: &mut Holders<'_>,
 ) -> Vec<DealtNode> {
     let mut made = Vec::new();
+    let SolvedTier { program, solution, .. } = solved;
     for pattern in &solution.patterns {
         let shape = program.origins[pattern.shape];
         let counts = pattern.counts.iter().map(|&(class, count)| (program.members[class][0], count));

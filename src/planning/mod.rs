@@ -15,12 +15,19 @@ mod plan;
 mod program;
 mod reasons;
 mod supply;
+mod tier;
 mod variants;
 
 pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
 pub use demand::{Demand, PodClass, Scope};
 pub use market::{Cell, Market, MarketOffer, MarketType};
-pub use plan::{NodeOrigin, PlanError, Planned, SolvedTier, plan};
+pub use plan::{NodeOrigin, PlanError, Planned, plan};
 pub use program::{LimitRow, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
+pub use tier::SolvedTier;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

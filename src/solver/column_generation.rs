@@ -85,11 +85,7 @@ impl<'a> Master<'a> {
             .penalty
             .iter()
             .enumerate()
-            .map(|(class, &penalty)| LpColumn {
-                cost: penalty as f64 / unit,
-                upper: f64::INFINITY,
-                entries: vec![(class, 1.0)],
-            })
+            .map(|(class, &penalty)| LpColumn { cost: penalty as f64 / unit, upper: f64::INFINITY, entries: vec![(class, 1.0)] })
             .collect();
         columns.extend(exchanges.iter().map(|exchange| LpColumn {
             cost: 0.0,
@@ -206,11 +202,8 @@ impl<'a> Master<'a> {
     /// Bound of `theta pi` for a pass that found the ratio `ratio`.
     fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
         let reduced = self.reduced;
-        let scaled: Vec<f64> = duals
-            .iter()
-            .zip(&reduced.penalty)
-            .map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit))
-            .collect();
+        let scaled: Vec<f64> =
+            duals.iter().zip(&reduced.penalty).map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit)).collect();
         let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
             + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
         DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
@@ -277,12 +270,8 @@ pub(super) fn column_generation(
         if control.used() >= until || control.stop().is_some() {
             return Some(Relaxed { best, solution, converged: false });
         }
-        let effort = Effort {
-            width: WIDTHS[width],
-            threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02),
-            keep: 3,
-            through_classes: true,
-        };
+        let effort =
+            Effort { width: WIDTHS[width], threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02), keep: 3, through_classes: true };
         let blend = |a: &[f64], b: &[f64]| -> Vec<f64> {
             a.iter().zip(b).map(|(centre, outer)| alpha * centre + (1.0 - alpha) * outer).collect()
         };

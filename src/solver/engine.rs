@@ -125,8 +125,7 @@ fn improve(
 fn resource_prices(reduced: &Reduced) -> Vec<f64> {
     let rows: Vec<(f64, f64)> = (0..reduced.dimensions)
         .map(|d| {
-            let total: f64 =
-                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
             (1.0, if total > 0.0 { f64::INFINITY } else { 1.0 }.max(1.0))
         })
         .collect();
@@ -135,7 +134,11 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
         .collect();
     // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
     let mut lp = Lp::new(
-        &rows.iter().zip(&total).map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY)).collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .zip(&total)
+            .map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY))
+            .collect::<Vec<_>>(),
     );
     let columns: Vec<LpColumn> = reduced
         .shapes
@@ -172,8 +175,7 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
 fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
     (0..reduced.dimensions)
         .map(|d| {
-            let total: f64 =
-                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
             total * scarcity[d]
         })
         .collect()
@@ -181,8 +183,7 @@ fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
 
 fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>) -> Guide {
     let n = reduced.classes();
-    let sizes: Vec<f64> =
-        (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
+    let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
     let by = |key: &dyn Fn(usize) -> f64| {
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| key(b).total_cmp(&key(a)).then(a.cmp(&b)));

@@ -88,9 +88,7 @@ impl<'a> Generator<'a> {
                 .shapes
                 .iter()
                 .enumerate()
-                .map(|(at, shape)| {
-                    ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at)
-                })
+                .map(|(at, shape)| ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at))
                 .collect();
             shapes.sort_unstable();
             for (cells, at) in shapes {
@@ -195,8 +193,8 @@ impl<'a> Generator<'a> {
         if effort.through_classes {
             self.through_classes(duals, allowance, &tables, &mut generated.patterns);
         }
-        generated.work += self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>()
-            * duals.len() as u64;
+        generated.work +=
+            self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>() * duals.len() as u64;
         generated.patterns.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         generated.patterns.dedup_by(|a, b| a.1 == b.1);
         generated
@@ -317,13 +315,7 @@ impl<'a> Generator<'a> {
 
     /// For each class the best pattern that holds it, over the shapes with a dense table: columns that touch every row speed the
     /// master up far more than more columns for the same few rows.
-    fn through_classes(
-        &self,
-        duals: &[f64],
-        allowance: &[f64],
-        tables: &[Option<Table>],
-        patterns: &mut Vec<(f64, Pattern)>,
-    ) {
+    fn through_classes(&self, duals: &[f64], allowance: &[f64], tables: &[Option<Table>], patterns: &mut Vec<(f64, Pattern)>) {
         let reduced = self.reduced;
         let Some((first, second)) = self.dense_dimensions else { return };
         let found: Vec<Option<(f64, Pattern)>> = (0..reduced.classes())
