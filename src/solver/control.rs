@@ -39,13 +39,17 @@ impl<'a> Control<'a> {
     /// Share of the budget that is used, 0 to 1 and beyond; 0 when there is none.
     pub(super) fn used(&self) -> f64 {
         let work = self.config.work_limit.map_or(0.0, |limit| self.statistics.work as f64 / limit.max(1) as f64);
-        let time = self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9));
+        let time =
+            self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9));
         work.max(time)
     }
 
-    /// Seconds until the deadline, if there is one.
-    pub(super) fn seconds_left(&self) -> Option<f64> {
-        self.config.deadline.map(|limit| limit.saturating_sub(self.elapsed()).as_secs_f64())
+    /// Seconds that a stage may take to use `share` of the budget, no more than are left; `None` without a deadline.
+    pub(super) fn seconds(&self, share: f64) -> Option<f64> {
+        self.config.deadline.map(|limit| {
+            let left = limit.saturating_sub(self.elapsed()).as_secs_f64();
+            (limit.as_secs_f64() * share).min(left)
+        })
     }
 
     /// Why to stop now, if there is a reason.

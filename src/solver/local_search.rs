@@ -106,8 +106,11 @@ fn noisy_order(guide: &Guide, pods: &[u32], rng: &mut impl Rng) -> Order {
     let base = &guide.orders[rng.random_range(0..guide.orders.len())].0;
     let present: Vec<usize> = base.iter().copied().filter(|&class| pods[class] > 0).collect();
     let noise = rng.random_range(0.0..0.5) * present.len() as f64;
-    let mut keyed: Vec<(f64, usize)> =
-        present.into_iter().enumerate().map(|(rank, class)| (rank as f64 + noise * rng.random_range(0.0..1.0), class)).collect();
+    let mut keyed: Vec<(f64, usize)> = present
+        .into_iter()
+        .enumerate()
+        .map(|(rank, class)| (rank as f64 + noise * rng.random_range(0.0..1.0), class))
+        .collect();
     keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     Order(keyed.into_iter().map(|(_, class)| class).collect())
 }
