@@ -1,0 +1,347 @@
+//! Column generation on the linear relaxation, and its lower bound.
+//!
+//! ```text
+//! min  sum_p cost_p x_p + sum_c penalty_c y_c
+//! s.t. sum_p a_cp x_p + y_c + exchange_c >= demand_c      dual pi_c >= 0
+//!      sum_p usage_rp x_p                <= limit_r       dual mu_r <= 0
+//! ```
+//! *Exchange columns* are dual-optimal inequalities (Ben Amor, Desrosiers, Valério de Carvalho 2006): where k pods of class j fit
+//! into the place of one pod of class i, wherever that is, `k pi_j <= pi_i` cuts off no optimal dual, and the column that takes one
+//! slot of i and gives k slots of j may join the master.
+//!
+//! *Bound* (Farley 1990): at any `pi >= 0`, `mu <= 0`, with `theta = min_s (cost_s - mu usage_s) / max_a pi a`, the vector
+//! `theta pi` (cut to the penalties) is feasible in the dual of the full program, so `theta pi demand + mu limit` is a lower bound.
+//!
+//! *Smoothing* (Wentges 1997): patterns are generated at a point between the best dual so far and that of the master.
+
+use rustc_hash::FxHashSet;
+
+use crate::solver::control::Control;
+use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
+use crate::solver::pattern_generation::{Effort, Generator, Pattern};
+use crate::solver::presolve::Reduced;
+use crate::solver::solution::Stage;
+
+/// How many exchange columns each class gets at most; more gained nothing (study, second round).
+const EXCHANGES_PER_CLASS: usize = 6;
+/// Beam widths, one after the other as the bound stalls.
+const WIDTHS: [usize; 5] = [0, 30, 150, 1000, 6000];
+
+/// The restricted master problem.
+pub(super) struct Master<'a> {
+    reduced: &'a Reduced,
+    lp: Lp,
+    /// Pattern columns, in LP order after the fixed ones.
+    pub(super) patterns: Vec<Pattern>,
+    known: FxHashSet<Pattern>,
+    /// Every pattern ever made, for the integer stages.
+    pub(super) exchanges: Vec<Exchange>,
+    /// Artificial and exchange columns.
+    fixed: usize,
+    /// Micro-dollars per unit of LP cost.
+    pub(super) unit: f64,
+}
+
+/// One slot of `from` serves `copies` pods of `to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) copies: u32,
+}
+
+/// What a solve of the master gives.
+pub(super) struct MasterSolution {
+    /// LP cost units.
+    pub(super) objective: f64,
+    /// One value per pattern column.
+    pub(super) values: Vec<f64>,
+    pub(super) duals: Vec<f64>,
+    pub(super) side_duals: Vec<f64>,
+}
+
+/// A dual point, in LP cost units.
+#[derive(Clone, Debug)]
+pub(super) struct DualPoint {
+    pub(super) duals: Vec<f64>,
+    pub(super) side_duals: Vec<f64>,
+    /// Its bound, in LP cost units.
+    pub(super) bound: f64,
+}
+
+impl<'a> Master<'a> {
+    pub(super) fn new(reduced: &'a Reduced, scarcity: &[f64]) -> Self {
+        let rows: Vec<(f64, f64)> = reduced
+            .demand
+            .iter()
+            .map(|&demand| (f64::from(demand), f64::INFINITY))
+            .chain(reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64)))
+            .collect();
+        let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
+        let mut lp = Lp::new(&rows);
+        lp.use_primal_simplex();
+        let exchanges = exchanges(reduced, scarcity);
+        let mut columns: Vec<LpColumn> = reduced
+            .penalty
+            .iter()
+            .enumerate()
+            .map(|(class, &penalty)| LpColumn {
+                cost: penalty as f64 / unit,
+                upper: f64::INFINITY,
+                entries: vec![(class, 1.0)],
+            })
+            .collect();
+        columns.extend(exchanges.iter().map(|exchange| LpColumn {
+            cost: 0.0,
+            upper: f64::INFINITY,
+            entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
+        }));
+        lp.add_columns(&columns);
+        Self { reduced, lp, patterns: Vec::new(), known: FxHashSet::default(), exchanges, fixed: columns.len(), unit }
+    }
+
+    /// Adds the patterns that are not there yet; how many were new.
+    pub(super) fn add(&mut self, patterns: impl IntoIterator<Item = Pattern>) -> usize {
+        let mut columns = Vec::new();
+        for pattern in patterns {
+            if self.known.insert(pattern.clone()) {
+                let shape = &self.reduced.shapes[pattern.shape];
+                let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
+                let classes = self.reduced.classes();
+                entries.extend(shape.usage.iter().map(|&(row, amount)| (classes + row, amount as f64)));
+                columns.push(LpColumn { cost: shape.cost as f64 / self.unit, upper: f64::INFINITY, entries });
+                self.patterns.push(pattern);
+            }
+        }
+        if !columns.is_empty() {
+            self.lp.add_columns(&columns);
+        }
+        columns.len()
+    }
+
+    /// Sets what the class rows ask for (slots; may be negative).
+    pub(super) fn set_demand(&mut self, demand: &[i64]) {
+        for (row, &slots) in demand.iter().enumerate() {
+            self.lp.set_row(row, slots as f64, f64::INFINITY);
+        }
+    }
+
+    /// Sets what is left of the side rows.
+    pub(super) fn set_limits(&mut self, limits: &[i64]) {
+        let classes = self.reduced.classes();
+        for (row, &limit) in limits.iter().enumerate() {
+            self.lp.set_row(classes + row, f64::NEG_INFINITY, limit as f64);
+        }
+    }
+
+    pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        let status = self.lp.solve();
+        control.spend(self.lp.iterations() * (self.reduced.classes() as u64 / 4 + 4));
+        if status != LpStatus::Optimal {
+            return None;
+        }
+        let (values, mut duals) = self.lp.solution();
+        let side_duals: Vec<f64> = duals.split_off(self.reduced.classes()).iter().map(|mu| mu.min(0.0)).collect();
+        duals.iter_mut().for_each(|pi| *pi = pi.max(0.0));
+        let mut objective = 0.0;
+        for (class, &value) in values.iter().take(duals.len()).enumerate() {
+            objective += value * self.reduced.penalty[class] as f64 / self.unit;
+        }
+        let values = values[self.fixed..].to_vec();
+        for (pattern, value) in self.patterns.iter().zip(&values) {
+            objective += value * self.reduced.shapes[pattern.shape].cost as f64 / self.unit;
+        }
+        Some(MasterSolution { objective, values, duals, side_duals })
+    }
+
+    /// What a pattern of each shape may cost at these side duals.
+    pub(super) fn allowances(&self, side_duals: &[f64]) -> Vec<f64> {
+        self.reduced
+            .shapes
+            .iter()
+            .map(|shape| {
+                let rows: f64 = shape.usage.iter().map(|&(row, amount)| side_duals[row] * amount as f64).sum();
+                shape.cost as f64 / self.unit - rows
+            })
+            .collect()
+    }
+
+    fn reduced_cost(&self, pattern: &Pattern, allowance: &[f64], duals: &[f64]) -> f64 {
+        let value: f64 = pattern.counts.iter().map(|&(class, count)| duals[class] * f64::from(count)).sum();
+        allowance[pattern.shape] - value
+    }
+
+    /// Drops columns whose reduced cost is far above zero when there are too many for quick solves.
+    fn clean(&mut self, solution: &MasterSolution) {
+        let limit = 12 * self.reduced.classes() + 3000;
+        if self.patterns.len() <= limit {
+            return;
+        }
+        let allowance = self.allowances(&solution.side_duals);
+        let mut costs: Vec<(f64, usize)> = self
+            .patterns
+            .iter()
+            .enumerate()
+            .map(|(at, pattern)| (self.reduced_cost(pattern, &allowance, &solution.duals) / allowance[pattern.shape], at))
+            .collect();
+        costs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut gone = vec![false; self.patterns.len()];
+        for &(_, at) in &costs[limit / 2..] {
+            gone[at] = solution.values[at] < 1e-9;
+        }
+        let mut mask = vec![false; self.fixed];
+        mask.extend(&gone);
+        self.lp.delete_columns(&mask);
+        let mut at = 0;
+        let known = &mut self.known;
+        self.patterns.retain(|pattern| {
+            at += 1;
+            if gone[at - 1] {
+                known.remove(pattern);
+            }
+            !gone[at - 1]
+        });
+    }
+
+    /// Bound of `theta pi` for a pass that found the ratio `ratio`.
+    fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
+        let reduced = self.reduced;
+        let scaled: Vec<f64> = duals
+            .iter()
+            .zip(&reduced.penalty)
+            .map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit))
+            .collect();
+        let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
+            + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
+        DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
+    }
+}
+
+fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
+    let n = reduced.classes();
+    let size = |class: usize| -> f64 { reduced.request_of(class).iter().zip(scarcity).map(|(&r, s)| r as f64 * s).sum() };
+    let sizes: Vec<f64> = (0..n).map(size).collect();
+    let mut made = Vec::new();
+    for to in 0..n {
+        let mut near: Vec<(f64, usize, u32)> = Vec::new();
+        for from in 0..n {
+            if from == to || !reduced.fits(to, reduced.request_of(from)) {
+                continue;
+            }
+            // Equal requests exchange one way only, or the two columns would form a cycle of cost zero.
+            if reduced.request_of(from) == reduced.request_of(to) && from < to {
+                continue;
+            }
+            let goes_anywhere = reduced.eligible_bits.iter().all(|set| !set.contains(from) || set.contains(to));
+            if !goes_anywhere {
+                continue;
+            }
+            let copies = reduced.copies(to, reduced.request_of(from)).clamp(1, 4);
+            let waste = sizes[from] - f64::from(copies) * sizes[to];
+            near.push((waste / sizes[from].max(1e-12), from, copies));
+        }
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        made.extend(near.into_iter().take(EXCHANGES_PER_CLASS).map(|(_, from, copies)| Exchange { from, to, copies }));
+    }
+    made
+}
+
+/// Where column generation ended.
+pub(super) struct Relaxed {
+    pub(super) best: DualPoint,
+    pub(super) solution: MasterSolution,
+    /// Whether bound and master agree to the tolerance.
+    pub(super) converged: bool,
+}
+
+/// Generates columns until bound and master agree to `tolerance`, nothing improves, or `until` of the budget is used.
+pub(super) fn column_generation(
+    master: &mut Master<'_>,
+    generator: &mut Generator<'_>,
+    start: DualPoint,
+    tolerance: f64,
+    until: f64,
+    control: &mut Control<'_>,
+) -> Option<Relaxed> {
+    let mut best = start;
+    let mut alpha: f64 = 0.7;
+    let mut width = 0;
+    let mut stalled = 0;
+    let mut solution = master.solve(control)?;
+    let batch = (master.reduced.classes() / 2).max(40);
+    loop {
+        let gap = ((solution.objective - best.bound) / solution.objective.max(1e-12)).max(0.0);
+        if gap <= tolerance {
+            return Some(Relaxed { best, solution, converged: true });
+        }
+        if control.used() >= until || control.stop().is_some() {
+            return Some(Relaxed { best, solution, converged: false });
+        }
+        let effort = Effort {
+            width: WIDTHS[width],
+            threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02),
+            keep: 3,
+            through_classes: true,
+        };
+        let blend = |a: &[f64], b: &[f64]| -> Vec<f64> {
+            a.iter().zip(b).map(|(centre, outer)| alpha * centre + (1.0 - alpha) * outer).collect()
+        };
+        let duals = blend(&best.duals, &solution.duals);
+        let side_duals = blend(&best.side_duals, &solution.side_duals);
+        let allowance = master.allowances(&side_duals);
+        let generated = generator.generate(&duals, &allowance, effort);
+        control.spend(generated.work);
+        control.statistics.iterations += 1;
+        let point = master.farley(&duals, &side_duals, generated.ratio);
+        let before = best.bound;
+        if point.bound > best.bound {
+            best = point;
+            alpha = (alpha + 0.05).min(0.9);
+            control.raise_bound((best.bound * master.unit - 1e-3).floor() as i64, Stage::ColumnGeneration);
+        } else {
+            alpha *= 0.9;
+        }
+        let outer = master.allowances(&solution.side_duals);
+        let mut fresh: Vec<(f64, Pattern)> = generated
+            .patterns
+            .into_iter()
+            .map(|(_, pattern)| (master.reduced_cost(&pattern, &outer, &solution.duals) / outer[pattern.shape], pattern))
+            .filter(|(cost, _)| *cost < -1e-9)
+            .collect();
+        if fresh.is_empty() {
+            // The smoothed point sees nothing that the master would take: look at the master's own duals.
+            let generated = generator.generate(&solution.duals, &outer, effort);
+            control.spend(generated.work);
+            let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio);
+            if point.bound > best.bound {
+                best = point;
+                control.raise_bound((best.bound * master.unit - 1e-3).floor() as i64, Stage::ColumnGeneration);
+            }
+            alpha *= 0.5;
+            fresh = generated.patterns.into_iter().map(|(excess, pattern)| (-excess, pattern)).collect();
+            if fresh.is_empty() {
+                if width + 1 == WIDTHS.len() {
+                    return Some(Relaxed { best, solution, converged: false });
+                }
+                width += 1;
+                stalled = 0;
+                continue;
+            }
+        }
+        fresh.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
+        control.statistics.columns += added as u64;
+        if added == 0 && width + 1 == WIDTHS.len() {
+            return Some(Relaxed { best, solution, converged: false });
+        }
+        let previous = solution.objective;
+        master.clean(&solution);
+        solution = master.solve(control)?;
+        let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
+        stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
+        if (stalled >= 8 || added == 0) && width + 1 < WIDTHS.len() {
+            width += 1;
+            stalled = 0;
+        }
+    }
+}

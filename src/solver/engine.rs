@@ -1,0 +1,196 @@
+//! The order of the stages: presolve, first-fit, resource prices, greedy, column generation, diving, local search.
+
+use crate::solver::column_generation::{DualPoint, Master, Relaxed, column_generation};
+use crate::solver::control::Control;
+use crate::solver::diving::{Guide, dive, finish};
+use crate::solver::first_fit::first_fit;
+use crate::solver::local_search::local_search;
+use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
+use crate::solver::packing::{Order, Packing};
+use crate::solver::pattern_generation::{Effort, Generator};
+use crate::solver::presolve::Reduced;
+use crate::solver::solution::{FirstFit, Stage};
+
+/// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
+const CANDIDATE_RATIO: f64 = 1.2;
+
+/// The best packing so far.
+pub(super) struct Incumbent {
+    pub(super) packing: Packing,
+    pub(super) objective: i64,
+}
+
+impl Incumbent {
+    pub(super) fn offer(&mut self, reduced: &Reduced, packing: &Packing, stage: Stage, control: &mut Control<'_>) {
+        let objective = packing.objective(reduced);
+        if objective < self.objective {
+            self.packing = packing.clone();
+            self.objective = objective;
+            control.lower_incumbent(objective, stage);
+        }
+    }
+}
+
+/// What the engine found for a reduced program.
+pub(super) struct Outcome {
+    pub(super) packing: Packing,
+    pub(super) first_fit: FirstFit,
+    /// Duals at the best bound, micro-dollars.
+    pub(super) duals: Vec<f64>,
+}
+
+/// Runs the stages on a program with at least one class.
+pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
+    control.statistics.classes = reduced.classes();
+    control.statistics.shapes = reduced.shapes.len();
+    let start = first_fit(reduced);
+    control.statistics.first_fit_at = control.elapsed();
+    let yardstick = FirstFit {
+        cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
+        nodes: start.nodes.len() as u64,
+        unplaced: start.unplaced.iter().map(|&n| u64::from(n)).sum(),
+    };
+    let mut incumbent = Incumbent { objective: i64::MAX, packing: Packing::default() };
+    incumbent.offer(reduced, &start, Stage::FirstFit, control);
+    let scarcity = resource_prices(reduced);
+    let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
+    let values: Vec<f64> = (0..reduced.classes())
+        .map(|class| {
+            let value: f64 = reduced.request_of(class).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum();
+            value.min(reduced.penalty[class] as f64)
+        })
+        .collect();
+    let bound: f64 = values.iter().zip(&reduced.demand).map(|(value, &n)| value * f64::from(n)).sum();
+    control.raise_bound(round_up(bound), Stage::ColumnGeneration);
+    let guide = guide(reduced, values.clone(), scarcity.clone(), (0..reduced.shapes.len()).collect());
+    let mut greedy = Packing::empty(reduced);
+    finish(reduced, &mut greedy, &guide);
+    incumbent.offer(reduced, &greedy, Stage::FirstFit, control);
+    let duals = improve(reduced, control, &mut incumbent, &scarcity, &values, unit, &[&start, &greedy]);
+    Outcome { packing: incumbent.packing, first_fit: yardstick, duals }
+}
+
+/// The smallest whole objective that a bound allows.
+pub(super) fn round_up(bound: f64) -> i64 {
+    (bound - 1e-3 - bound.abs() * 1e-9).ceil() as i64
+}
+
+fn improve(
+    reduced: &Reduced,
+    control: &mut Control<'_>,
+    incumbent: &mut Incumbent,
+    scarcity: &[f64],
+    values: &[f64],
+    unit: f64,
+    starts: &[&Packing],
+) -> Vec<f64> {
+    let mut generator = Generator::new(reduced, &weights(reduced, scarcity));
+    let mut master = Master::new(reduced, scarcity);
+    for packing in starts {
+        master.add(packing.nodes.iter().cloned());
+    }
+    let start = DualPoint {
+        duals: values.iter().map(|value| value / unit).collect(),
+        side_duals: vec![0.0; reduced.limits.len()],
+        bound: control.bound() as f64 / unit,
+    };
+    let tolerance = (control.target_gap() * 0.2).clamp(1e-6, 2e-4);
+    let Some(relaxed) = column_generation(&mut master, &mut generator, start, tolerance, 0.5, control) else {
+        return values.to_vec();
+    };
+    let Relaxed { best, solution, .. } = relaxed;
+    let in_micros: Vec<f64> = best.duals.iter().map(|pi| pi * unit).collect();
+    if control.stop().is_some() {
+        return in_micros;
+    }
+    let allowance = master.allowances(&solution.side_duals);
+    let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
+    let ratios = generator.generate(&solution.duals, &allowance, effort).ratios;
+    let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
+    let values: Vec<f64> = solution.duals.iter().map(|pi| pi * unit).collect();
+    let guide = guide(reduced, values, scarcity.to_vec(), candidates);
+    if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, 0.8, control) {
+        incumbent.offer(reduced, &packing, Stage::Diving, control);
+    }
+    let mut packing = incumbent.packing.clone();
+    local_search(reduced, &mut packing, &guide, 1.0, u64::MAX, control, &mut |packing, control| {
+        incumbent.offer(reduced, packing, Stage::LocalSearch, control);
+    });
+    in_micros
+}
+
+/// Prices of the dimensions: the duals of covering the total demand by whole capacities, micro-dollars per unit.
+///
+/// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
+fn resource_prices(reduced: &Reduced) -> Vec<f64> {
+    let rows: Vec<(f64, f64)> = (0..reduced.dimensions)
+        .map(|d| {
+            let total: f64 =
+                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            (1.0, if total > 0.0 { f64::INFINITY } else { 1.0 }.max(1.0))
+        })
+        .collect();
+    let total: Vec<f64> = (0..reduced.dimensions)
+        .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum::<f64>())
+        .collect();
+    // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
+    let mut lp = Lp::new(
+        &rows.iter().zip(&total).map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY)).collect::<Vec<_>>(),
+    );
+    let columns: Vec<LpColumn> = reduced
+        .shapes
+        .iter()
+        .map(|shape| LpColumn {
+            cost: shape.cost as f64,
+            upper: f64::INFINITY,
+            entries: (0..reduced.dimensions)
+                .filter(|&d| total[d] > 0.0 && shape.bound_capacity[d] > 0)
+                .map(|d| (d, shape.bound_capacity[d] as f64 / total[d]))
+                .collect(),
+        })
+        .collect();
+    lp.add_columns(&columns);
+    if lp.solve() != LpStatus::Optimal {
+        return vec![0.0; reduced.dimensions];
+    }
+    let (_, duals) = lp.solution();
+    let mut prices: Vec<f64> = duals.iter().zip(&total).map(|(pi, &t)| if t > 0.0 { pi.max(0.0) / t } else { 0.0 }).collect();
+    // HiGHS is exact to a tolerance only; a uniform scaling makes the prices feasible for sure.
+    let worst = reduced
+        .shapes
+        .iter()
+        .map(|shape| {
+            let value: f64 = prices.iter().zip(&shape.bound_capacity).map(|(p, &b)| p * b as f64).sum();
+            value / shape.cost as f64
+        })
+        .fold(1.0, f64::max);
+    prices.iter_mut().for_each(|price| *price /= worst);
+    prices
+}
+
+/// How much of the money each dimension carries, to choose those of the dense tables.
+fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
+    (0..reduced.dimensions)
+        .map(|d| {
+            let total: f64 =
+                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            total * scarcity[d]
+        })
+        .collect()
+}
+
+fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>) -> Guide {
+    let n = reduced.classes();
+    let sizes: Vec<f64> =
+        (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
+    let by = |key: &dyn Fn(usize) -> f64| {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| key(b).total_cmp(&key(a)).then(a.cmp(&b)));
+        Order(order)
+    };
+    let mut orders = vec![by(&|c| values[c] / sizes[c].max(1e-12)), by(&|c| values[c]), by(&|c| sizes[c])];
+    for d in 0..reduced.dimensions {
+        orders.push(by(&|c| reduced.request_of(c)[d] as f64 * scarcity[d] / sizes[c].max(1e-12)));
+    }
+    Guide { values, scarcity, sizes, orders, candidates }
+}
