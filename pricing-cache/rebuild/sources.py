@@ -56,6 +56,8 @@ def karpenter_tables(scratch, region):
         ["go", "mod", "download", "-json", f"{KARPENTER_MODULE}@{KARPENTER_VERSION}"],
         cwd=scratch, env=environment, stdout=subprocess.PIPE, text=True, check=False,
     )
+    if not asked.stdout.strip():
+        raise SystemExit(f"{KARPENTER_MODULE} {KARPENTER_VERSION}: the download failed, see above")
     module = json.loads(asked.stdout)
     if module.get("Sum") != KARPENTER_SUM:
         raise SystemExit(f"{KARPENTER_MODULE} {KARPENTER_VERSION}: digest {module.get('Sum')}, expected {KARPENTER_SUM}")

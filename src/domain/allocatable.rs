@@ -277,3 +277,6 @@ fn div_ceil_wide(number: i128, divisor: i128) -> i128 {
 fn as_amount(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

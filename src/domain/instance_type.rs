@@ -254,3 +254,153 @@ fn kebab(text: &str) -> String {
 fn split_while(text: &str, wanted: impl Fn(u8) -> bool) -> (&str, &str) {
     text.split_at(text.bytes().position(|byte| !wanted(byte)).unwrap_or(text.len()))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An Intel type with one network card and nothing else.
+    pub(crate) fn plain(name: &str, vcpus: i64, memory_gib: i64, interfaces: i64, ipv4_per_interface: i64) -> InstanceType {
+        InstanceType {
+            name: name.to_owned(),
+            architecture: Architecture::Amd64,
+            vcpus,
+            memory_mib: memory_gib * 1024,
+            cpu_manufacturer: "Intel".to_owned(),
+            clock_mhz: 3100,
+            hypervisor: "nitro".to_owned(),
+            bare_metal: false,
+            burstable: false,
+            current_generation: true,
+            on_demand: true,
+            spot: true,
+            nested_virtualization: false,
+            enclaves: false,
+            network: Network {
+                interfaces_per_card: vec![interfaces],
+                default_card: 0,
+                ipv4_per_interface,
+                ena: true,
+                efa_interfaces: 0,
+                branch_interfaces: 0,
+                encryption_in_transit: false,
+                bandwidth_mbps: None,
+            },
+            ebs_bandwidth_mbps: None,
+            instance_store_gb: None,
+            instance_store_nvme: false,
+            gpus: Vec::new(),
+            accelerators: Vec::new(),
+            neuron_devices: Vec::new(),
+            offerings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn device(name: &str, manufacturer: &str, count: i64, memory_mib: i64, cores: i64) -> Device {
+        Device { name: name.to_owned(), manufacturer: manufacturer.to_owned(), count, memory_mib, cores }
+    }
+
+    fn shown(instance_type: &InstanceType, class: &NodeClass, label: &str) -> String {
+        let requirements = instance_type.requirements(class, "us-east-1");
+        requirements.get(label).map_or_else(|| "undefined".to_owned(), ToString::to_string)
+    }
+
+    #[test]
+    fn category_and_generation_come_from_the_name() {
+        let cases = [
+            ("m5dn.large", Some(("m", "5"))),
+            ("u-6tb1.metal", Some(("u", "1"))),
+            ("u7in-16tb.224xlarge", Some(("u", "7"))),
+            ("trn1n.32xlarge", Some(("trn", "1"))),
+            ("m7i-flex.large", Some(("m", "7"))),
+            ("hpc10a.large", Some(("hpc", "10"))),
+            ("mac-m4.metal", None),
+            ("u-tb1.metal", None),
+            ("m5", None),
+            ("5m.large", None),
+            (".large", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(plain(name, 1, 1, 1, 2).category_and_generation(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_that_a_type_cannot_have_are_absent_rather_than_undefined() {
+        let (made, class) = (plain("m5.large", 2, 8, 3, 10), NodeClass::al2023("default"));
+        let cases = [
+            ("karpenter.k8s.aws/instance-gpu-count", "DoesNotExist"),
+            ("karpenter.k8s.aws/instance-accelerator-name", "DoesNotExist"),
+            ("karpenter.k8s.aws/instance-local-nvme", "DoesNotExist"),
+            ("karpenter.k8s.aws/instance-network-bandwidth", "DoesNotExist"),
+            ("karpenter.k8s.aws/instance-ebs-bandwidth", "DoesNotExist"),
+            ("karpenter.k8s.aws/capacity-reservation-id", "DoesNotExist"),
+            ("node.kubernetes.io/windows-build", "DoesNotExist"),
+            ("karpenter.k8s.aws/instance-family", "In [m5]"),
+            ("karpenter.k8s.aws/instance-size", "In [large]"),
+            ("karpenter.k8s.aws/instance-cpu", "In [2]"),
+            ("karpenter.k8s.aws/instance-memory", "In [8192]"),
+            ("karpenter.k8s.aws/instance-cpu-manufacturer", "In [intel]"),
+            ("karpenter.k8s.aws/instance-capability-flex", "In [false]"),
+            ("karpenter.k8s.aws/instance-tenancy", "In [dedicated, default]"),
+            ("kubernetes.io/os", "In [linux]"),
+            ("topology.kubernetes.io/region", "In [us-east-1]"),
+            ("topology.kubernetes.io/zone", "undefined"),
+            ("topology.k8s.aws/zone-id", "undefined"),
+            ("karpenter.sh/capacity-type", "undefined"),
+        ];
+        for (label, expected) in cases {
+            assert_eq!(shown(&made, &class, label), expected, "{label}");
+        }
+    }
+
+    /// A label that requirements may name but no type defines would match everything (they are well known).
+    #[test]
+    fn every_label_made_is_one_that_requirements_may_name() {
+        let requirements = plain("m5.large", 2, 8, 3, 10).requirements(&NodeClass::al2023("default"), "us-east-1");
+        for (key, _) in requirements.iter() {
+            assert!(labels::is_well_known(key), "{key}");
+        }
+        assert_eq!(requirements.len(), 30);
+    }
+
+    #[test]
+    fn accelerators_are_named_by_kind() {
+        let class = NodeClass::al2023("default");
+        let mut made = plain("inf2.xlarge", 4, 16, 4, 15);
+        made.accelerators = vec![device("Inferentia2", "AWS", 1, 32_768, 0)];
+        made.neuron_devices = vec![device("Inferentia2", "whoever", 1, 32_768, 2)];
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-accelerator-manufacturer"), "In [aws]");
+        made.neuron_devices.clear();
+        made.accelerators = vec![device("AI100", "Qualcomm", 8, 16_000, 0)];
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-accelerator-manufacturer"), "In [qualcomm]");
+        made.accelerators.push(device("Other", "Qualcomm", 1, 16_000, 0));
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-accelerator-count"), "DoesNotExist");
+
+        made.gpus = vec![device("RTX PRO 4500", "NVIDIA", 2, 32_768, 0)];
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-gpu-name"), "In [rtx-pro-4500]");
+        made.gpus.push(device("T4", "NVIDIA", 1, 16_384, 0));
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-gpu-name"), "DoesNotExist");
+    }
+
+    #[test]
+    fn local_disks_are_a_label_only_when_they_are_nvme() {
+        let class = NodeClass::al2023("default");
+        let mut made = plain("d2.xlarge", 4, 30, 4, 15);
+        made.instance_store_gb = Some(6_000);
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-local-nvme"), "DoesNotExist");
+        made.instance_store_nvme = true;
+        assert_eq!(shown(&made, &class, "karpenter.k8s.aws/instance-local-nvme"), "In [6000]");
+    }
+
+    #[test]
+    fn windows_runs_on_amd64_alone() {
+        let class = NodeClass { ami_family: AmiFamily::Windows2022, ..NodeClass::al2023("windows") };
+        let mut made = plain("m5.large", 2, 8, 3, 10);
+        assert_eq!(shown(&made, &class, "kubernetes.io/os"), "In [windows]");
+        assert_eq!(shown(&made, &class, "node.kubernetes.io/windows-build"), "In [10.0.20348]");
+        made.architecture = Architecture::Arm64;
+        assert_eq!(shown(&made, &class, "kubernetes.io/os"), "DoesNotExist");
+    }
+}

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::Taint as KubeTaint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::core::ObjectMeta;
 
-use crate::adapters::kube::crd::node_claim::{NodeClaim, NodeClaimResources, NodeClaimSpec};
-use crate::adapters::kube::crd::node_pool::{NodeClassReference, NodeRequirement};
+use crate::adapters::kube::crd::{NodeClaim, NodeClaimResources, NodeClaimSpec};
+use crate::adapters::kube::crd::{NodeClassReference, NodeRequirement};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::node_pool::NodePool;
