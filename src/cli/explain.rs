@@ -10,6 +10,7 @@ use super::{Answer, Failure, output};
 use crate::domain::catalog::PriceKind;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, PlannedNode};
+use crate::domain::pod::Pod;
 use crate::domain::resources::quantity_text;
 use crate::planning::Planned;
 use crate::planning::explain::{Difference, NodeExplanation, PodExplanation, explain_node, explain_pod};
@@ -72,7 +73,8 @@ fn pod(name: &str, context: &ExplainContext) -> Result<Answer, Failure> {
                     .filter(|(resource, _)| resource.as_str() != "pods")
                     .map(|(resource, amount)| format!("{resource} {}", quantity_text(resource.as_str(), amount)))
                     .collect();
-                let _ = writeln!(text, "  asks for    {}", if asked.is_empty() { "nothing".to_owned() } else { asked.join(", ") });
+                let _ =
+                    writeln!(text, "  asks for    {}", if asked.is_empty() { "nothing".to_owned() } else { asked.join(", ") });
             }
             if let Some(price) = marginal_price {
                 let _ = writeln!(text, "  worth       ${price:.4}/h: what one more pod like it would cost");
@@ -153,7 +155,7 @@ fn describe(text: &mut String, input: &Input, planned: &Planned, explained: &Nod
 
 fn pods(input: &Input, node: &PlannedNode) -> String {
     let named: Vec<String> =
-        node.pods.iter().take(MOST_PODS).filter_map(|&pod| input.cluster.pods.get(pod)).map(|pod| pod.full_name()).collect();
+        node.pods.iter().take(MOST_PODS).filter_map(|&pod| input.cluster.pods.get(pod)).map(Pod::full_name).collect();
     let more = if node.pods.len() > MOST_PODS { format!(" and {} more", node.pods.len() - MOST_PODS) } else { String::new() };
     format!("{}: {}{more}", node.pods.len(), named.join(", "))
 }

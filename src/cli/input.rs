@@ -56,7 +56,8 @@ fn unmodelled(cluster: &ClusterView) -> Option<String> {
     for rule in cluster.pods.iter().flat_map(|pod| &pod.spec.unmodelled) {
         *carriers.entry(*rule).or_default() += 1;
     }
-    let named: Vec<String> = carriers.iter().map(|(rule, pods)| format!("{} of {}", rule.as_str(), count(*pods, "pod"))).collect();
+    let named: Vec<String> =
+        carriers.iter().map(|(rule, pods)| format!("{} of {}", rule.as_str(), count(*pods, "pod"))).collect();
     (!named.is_empty()).then(|| format!("the plan does not contain: {}", named.join(", ")))
 }
 

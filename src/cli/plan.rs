@@ -10,8 +10,8 @@ use super::{Answer, Failure};
 use crate::adapters::kube::node_claims;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
-use crate::planning::{CostModel, Planned, plan};
 use crate::planning::verifier;
+use crate::planning::{CostModel, Planned, plan};
 use crate::report::json::PlanDocument;
 use crate::report::{Report, markdown, summary, table};
 use crate::solver::SolveConfig;
@@ -54,12 +54,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
 
 /// Makes a plan; a debug build refuses one that the verifier refuses.
 pub(super) fn solve(input: &Input, solve: &SolveArgs, costs: &CostArgs, meter: &Meter) -> Result<Planned, Failure> {
-    let config = SolveConfig {
-        gap: solve.gap,
-        work_limit: solve.work,
-        deadline: Some(solve.timeout),
-        seed: solve.seed,
-    };
+    let config = SolveConfig { gap: solve.gap, work_limit: solve.work, deadline: Some(solve.timeout), seed: solve.seed };
     let model = cost_model(!costs.no_root_volume, costs.fee_per_node);
     let start = Instant::now();
     let clock = || start.elapsed();

@@ -65,12 +65,7 @@ fn describe(progress: &Progress) -> String {
         return format!("{stage}: ${}/h", dollars(progress.incumbent));
     }
     let gap = (progress.incumbent - progress.bound).max(0) as f64 / progress.incumbent as f64;
-    format!(
-        "{stage}: ${}/h, at least ${}/h, gap {:.2} %",
-        dollars(progress.incumbent),
-        dollars(progress.bound),
-        gap * 100.0
-    )
+    format!("{stage}: ${}/h, at least ${}/h, gap {:.2} %", dollars(progress.incumbent), dollars(progress.bound), gap * 100.0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `supercargo verify`: does a plan that was made earlier, or elsewhere, keep every rule?
 
+use std::fmt::Write as _;
+
 use super::args::VerifyArgs;
 use super::input::Input;
 use super::plan::{cost_model, overhead};
@@ -15,9 +17,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
         Failure::Input(format!("{file}: cannot be read: {problem}\n  hint: give the output of `supercargo plan -o json`"))
     })?;
     let refuse = |problem: &dyn std::fmt::Display| {
-        Failure::Input(format!(
-            "{file}: {problem}\n  hint: give the output of `supercargo plan -o json` for the same manifests"
-        ))
+        Failure::Input(format!("{file}: {problem}\n  hint: give the output of `supercargo plan -o json` for the same manifests"))
     };
     let document = PlanDocument::parse(&text).map_err(|problem| refuse(&problem))?;
     let input = Input::read(&args.input)?;
@@ -37,7 +37,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
     }
     let mut listed = format!("{}:\n", count(verdict.violations.len(), "broken rule"));
     for violation in &verdict.violations {
-        listed.push_str(&format!("  {violation}\n"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(listed, "  {violation}");
     }
     output::print(&listed)?;
     Ok(Answer::No)

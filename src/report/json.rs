@@ -12,7 +12,8 @@ use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, PlannedNode};
-use crate::domain::resources::Resources;
+use crate::domain::pod::Pod;
+use crate::domain::resources::{Resources, quantity_text};
 
 mod reading;
 
@@ -154,7 +155,7 @@ impl PlanDocument {
     #[must_use]
     pub fn new(report: &Report<'_>) -> Self {
         let plan = report.plan;
-        let name = |pod: usize| report.cluster.pods.get(pod).map_or_else(|| format!("#{pod}"), |pod| pod.full_name());
+        let name = |pod: usize| report.cluster.pods.get(pod).map_or_else(|| format!("#{pod}"), Pod::full_name);
         let node = |(index, node): (usize, &PlannedNode)| NodeDocument {
             index,
             nodepool: node.node_pool.clone(),
@@ -191,10 +192,7 @@ impl PlanDocument {
                 nodes: plan.first_fit.nodes,
                 unplaced: plan.first_fit.unplaced,
             },
-            cost_model: CostModelDocument {
-                root_volumes: report.root_volumes,
-                fee_per_node: report.fee_per_node.dollars(),
-            },
+            cost_model: CostModelDocument { root_volumes: report.root_volumes, fee_per_node: report.fee_per_node.dollars() },
             prices: PricesDocument {
                 source: report.catalog.provenance.on_demand.origin.clone(),
                 as_of: report.catalog.prices_as_of.clone(),
@@ -245,5 +243,5 @@ fn parse_capacity_type(text: &str) -> Option<CapacityType> {
 }
 
 fn quantities(resources: &Resources) -> BTreeMap<String, String> {
-    resources.iter().map(|(name, amount)| (name.to_string(), crate::domain::resources::quantity_text(name.as_str(), amount))).collect()
+    resources.iter().map(|(name, amount)| (name.to_string(), quantity_text(name.as_str(), amount))).collect()
 }

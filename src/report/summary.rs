@@ -1,9 +1,9 @@
 //! What a plan amounts to: like nodes together, utilisation, totals, and the sentences that every output repeats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
-use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::catalog::PriceKind;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::plan::{PlannedNode, StopReason};
 use crate::domain::resources::{ResourceName, Resources};
@@ -54,8 +54,9 @@ impl Group<'_> {
 pub fn groups<'a>(nodes: &'a [PlannedNode]) -> Vec<Group<'a>> {
     let mut made: Vec<Group<'a>> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
-        let alike =
-            |sample: &PlannedNode| sample.node_pool == node.node_pool && sample.offering == node.offering && sample.cost() == node.cost();
+        let alike = |sample: &PlannedNode| {
+            sample.node_pool == node.node_pool && sample.offering == node.offering && sample.cost() == node.cost()
+        };
         if !made.last().is_some_and(|group| alike(group.sample)) {
             made.push(Group {
                 first: index,
@@ -90,31 +91,29 @@ pub fn utilisation(used: &Resources, allocatable: &Resources, resource: &str) ->
 #[must_use]
 pub fn extended_resources(groups: &[Group<'_>]) -> Vec<String> {
     let plain = [ResourceName::CPU, ResourceName::MEMORY, ResourceName::PODS];
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     for group in groups {
         names.extend(group.used.iter().map(|(name, _)| name.as_str()).filter(|name| !plain.contains(name)).map(str::to_owned));
     }
     names.into_iter().collect()
 }
 
-/// `m7i.large` → what a person calls its capacity type.
-#[must_use]
-pub fn capacity_word(capacity_type: CapacityType) -> &'static str {
-    capacity_type.as_str()
-}
-
 /// `$3,010 a month`, in whole dollars above 100 and cents below.
 #[must_use]
 pub fn per_month(amount: UsdPerHour) -> String {
     let month = (amount * HOURS_PER_MONTH).dollars();
-    if month.abs() < 100.0 { format!("${month:.2} a month") } else { format!("${} a month", with_thousands(month.round() as i64)) }
+    if month.abs() < 100.0 {
+        format!("${month:.2} a month")
+    } else {
+        format!("${} a month", with_thousands(month.round() as i64))
+    }
 }
 
 fn with_thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -198,10 +197,7 @@ pub fn estimate_warning(report: &Report<'_>) -> Option<String> {
     let nodes = estimated_nodes(report);
     (nodes > 0).then(|| {
         let verb = if nodes == 1 { "has" } else { "have" };
-        format!(
-            "{} {verb} an ESTIMATED Spot price, not an observed one; give real prices with --catalog",
-            count(nodes, "node")
-        )
+        format!("{} {verb} an ESTIMATED Spot price, not an observed one; give real prices with --catalog", count(nodes, "node"))
     })
 }
 

@@ -83,9 +83,7 @@ fn node_claim(pool: &NodePool, node: &PlannedNode) -> NodeClaim {
 fn requirements(pool: &NodePool, node: &PlannedNode, given: &BTreeMap<String, String>) -> Requirements {
     let mut made = pool.requirements.clone();
     made.add_all(&Requirements::from_labels(given));
-    let among = |value: fn(&Candidate) -> &str| {
-        Requirement::one_of(node.candidates.iter().map(value).collect::<BTreeSet<_>>())
-    };
+    let among = |value: fn(&Candidate) -> &str| Requirement::one_of(node.candidates.iter().map(value).collect::<BTreeSet<_>>());
     made.add(labels::INSTANCE_TYPE, among(|candidate| &candidate.instance_type));
     made.add(labels::ZONE, among(|candidate| &candidate.zone));
     made.add(labels::CAPACITY_TYPE, among(|candidate| candidate.capacity_type.as_str()));

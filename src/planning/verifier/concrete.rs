@@ -144,13 +144,8 @@ impl<'a> Site<'a> {
         offering: &Candidate,
         fixed: &BTreeMap<String, String>,
     ) -> Option<Rc<Concrete>> {
-        let key = (
-            pool.name.clone(),
-            offering.instance_type.clone(),
-            offering.zone.clone(),
-            offering.capacity_type,
-            fixed.clone(),
-        );
+        let key =
+            (pool.name.clone(), offering.instance_type.clone(), offering.zone.clone(), offering.capacity_type, fixed.clone());
         if let Some(made) = self.made.borrow().get(&key) {
             return Some(Rc::clone(made));
         }

@@ -81,13 +81,7 @@ fn catalog() -> Catalog {
             kind("m7i.xlarge", Architecture::Amd64, 4, 201_600),
         ],
         ebs_prices: BTreeMap::from([("gp3".to_owned(), 80_000)]),
-        provenance: Provenance {
-            instance_types: source(),
-            zones: source(),
-            on_demand: source(),
-            spot: source(),
-            ebs: source(),
-        },
+        provenance: Provenance { instance_types: source(), zones: source(), on_demand: source(), spot: source(), ebs: source() },
         prices_as_of: "2026-07-20".to_owned(),
     }
 }
@@ -486,13 +480,9 @@ fn candidates_hold_the_pods_and_start_with_the_chosen_one() {
     let found = after(|case| {
         case.node().candidates[1] = offering("c7g.xlarge", "us-east-1a", CapacityType::OnDemand, 145_000);
     });
-    let problem =
-        Violation::TypeNotAllowed { node: 0, instance_type: "c7g.xlarge".to_owned(), key: labels::ARCH.to_owned() };
-    let unfit = Violation::CandidateUnfit {
-        node: 0,
-        offering: "c7g.xlarge us-east-1a on-demand".to_owned(),
-        problem: Box::new(problem),
-    };
+    let problem = Violation::TypeNotAllowed { node: 0, instance_type: "c7g.xlarge".to_owned(), key: labels::ARCH.to_owned() };
+    let unfit =
+        Violation::CandidateUnfit { node: 0, offering: "c7g.xlarge us-east-1a on-demand".to_owned(), problem: Box::new(problem) };
     assert_eq!(found, [unfit]);
 }
 

@@ -54,7 +54,7 @@ impl PlanDocument {
         let value: serde_json::Value = serde_json::from_slice(text)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(found) if found != u64::from(VERSION) => {
-                return Err(ReadError::Version { found: u32::try_from(found).unwrap_or(u32::MAX) });
+                Err(ReadError::Version { found: u32::try_from(found).unwrap_or(u32::MAX) })
             }
             _ => Ok(serde_json::from_value(value)?),
         }
