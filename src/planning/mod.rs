@@ -17,6 +17,7 @@ mod reasons;
 mod supply;
 mod tier;
 mod variants;
+pub mod verifier;
 
 pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
