@@ -184,7 +184,12 @@ pub(super) fn daemon_set(name: &str, spec: PodSpec) -> DaemonSet {
 
 /// The plan for `cluster` on the small catalog: no volumes, no fee.
 pub(super) fn planned(cluster: &ClusterView) -> Planned {
-    let config = SolveConfig { gap: 0.0, work_limit: Some(20_000), deadline: None, seed: 1 };
+    planned_within(cluster, 20_000)
+}
+
+/// The same within so many units of work.
+pub(super) fn planned_within(cluster: &ClusterView, work: u64) -> Planned {
+    let config = SolveConfig { gap: 0.0, work_limit: Some(work), deadline: None, seed: 1 };
     let costs = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
     plan(cluster, &catalog(), &costs, &config, &|| Duration::ZERO, &mut |_| {}).expect("the clusters of tests are sound")
 }

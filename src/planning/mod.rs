@@ -8,6 +8,7 @@ mod cost;
 mod demand;
 pub mod explain;
 mod hitting_set;
+mod limits;
 mod market;
 mod min_values;
 mod obstacles;
@@ -30,5 +31,7 @@ pub use tier::SolvedTier;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

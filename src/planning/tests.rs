@@ -7,6 +7,7 @@ use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::PlannedNode;
 use crate::domain::pod::PodSpec;
+use crate::domain::requirement::Operator;
 use crate::domain::requirement::Operator::{DoesNotExist, Exists, Gt, In, NotIn};
 use crate::domain::resources::ResourceName;
 use crate::planning::candidates::PRICE_TOLERANCE_PERCENT;
@@ -15,8 +16,11 @@ use crate::planning::fixtures::{cluster, daemon_set, planned, pool, spec, taint,
 use crate::planning::obstacles::kept_from;
 use crate::planning::plan::{PlanError, Planned};
 
-const ON_DEMAND: (&str, crate::domain::requirement::Operator, &[&str]) = (labels::CAPACITY_TYPE, In, &["on-demand"]);
-const AMD64: (&str, crate::domain::requirement::Operator, &[&str]) = (labels::ARCH, In, &["amd64"]);
+/// Key, operator, values.
+type Term = (&'static str, Operator, &'static [&'static str]);
+
+const ON_DEMAND: Term = (labels::CAPACITY_TYPE, In, &["on-demand"]);
+const AMD64: Term = (labels::ARCH, In, &["amd64"]);
 
 /// `type x pods` of every node.
 fn bought(planned: &Planned) -> Vec<String> {
@@ -264,7 +268,7 @@ fn scopes_and_obstacles_agree() {
     let mut farm = pool("farm", &[("team", In, &["a", "b"]), (labels::ARCH, In, &["arm64"])]);
     farm.taints = vec![taint("farm")];
     let pools = vec![pool("default", &[ON_DEMAND, ("tier", Gt, &["2"])]), farm, pool("plain", &[])];
-    let terms: [&[&[(&str, crate::domain::requirement::Operator, &[&str])]]; 8] = [
+    let terms: [&[&[Term]]; 8] = [
         &[&[]],
         &[&[AMD64]],
         &[&[("team", In, &["a"])], &[(labels::ZONE, In, &["us-east-1b"])]],
