@@ -138,6 +138,12 @@ impl Lp {
         unsafe { ffi::Highs_changeRowBounds(self.highs, row as i32, lower, upper) };
     }
 
+    /// Changes the upper bound of a column.
+    pub(super) fn set_upper(&mut self, column: usize, upper: f64) {
+        // SAFETY: a live instance; HiGHS checks the index.
+        unsafe { ffi::Highs_changeColBounds(self.highs, column as i32, 0.0, upper) };
+    }
+
     /// Deletes the marked columns; the others keep their order.
     pub(super) fn delete_columns(&mut self, delete: &[bool]) {
         let mut mask: Vec<i32> = delete.iter().map(|&gone| i32::from(gone)).collect();

@@ -22,6 +22,11 @@ const VARIANTS_OF_FEW: usize = 40;
 /// See [`VARIANTS_OF_FEW`].
 const VARIANTS_PER_SHAPE: usize = 8;
 
+/// Beam width, and patterns of one shape, when columns for the integer stages are gathered.
+const NEAR_WIDTH: usize = 400;
+/// See [`NEAR_WIDTH`].
+const NEAR_PER_SHAPE: usize = 40;
+
 /// A pattern of the reduced program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Pattern {
@@ -114,9 +119,7 @@ impl<'a> Generator<'a> {
                 .shapes
                 .iter()
                 .enumerate()
-                .map(|(at, shape)| {
-                    ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at)
-                })
+                .map(|(at, shape)| ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at))
                 .collect();
             shapes.sort_unstable();
             for (cells, at) in shapes {
@@ -201,8 +204,8 @@ impl<'a> Generator<'a> {
         if effort.through_classes {
             self.through_classes(duals, allowance, &tables, &mut generated.patterns);
         }
-        generated.work += self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>()
-            * duals.len() as u64;
+        generated.work +=
+            self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>() * duals.len() as u64;
         generated.patterns.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         generated.patterns.dedup_by(|a, b| a.1 == b.1);
         generated
@@ -242,6 +245,35 @@ impl<'a> Generator<'a> {
             patterns.push((value / allowance - 1.0, Pattern { shape, counts }));
         }
         (patterns, work)
+    }
+
+    /// Patterns of every shape that are worth at least `1 - slack` of their allowance: columns for the integer stages.
+    pub(super) fn near_improving(&self, duals: &[f64], allowance: &[f64], slack: f64) -> Vec<Pattern> {
+        let found: Vec<Vec<Pattern>> = (0..self.reduced.shapes.len())
+            .into_par_iter()
+            .map(|shape| {
+                let s = &self.reduced.shapes[shape];
+                let items = self.items(shape, duals, false);
+                let room: Vec<f64> = s.capacity.iter().map(|&b| b as f64).collect();
+                let floor = allowance[shape] * (1.0 - slack);
+                let linear = knapsack::linear_optimum(&items, &room);
+                if linear.bound <= floor {
+                    return Vec::new();
+                }
+                let searched = knapsack::search(&items, &room, &linear, floor, NEAR_WIDTH, NEAR_PER_SHAPE);
+                let rounded = knapsack::rounded(&items, &room, &linear);
+                searched
+                    .patterns
+                    .into_iter()
+                    .chain([rounded])
+                    .map(|(_, counts)| {
+                        let counts = items.class.iter().zip(&counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
+                        Pattern { shape, counts }
+                    })
+                    .collect()
+            })
+            .collect();
+        found.into_iter().flatten().collect()
     }
 
     /// Whether a dense table serves the shape.
@@ -408,13 +440,7 @@ impl<'a> Generator<'a> {
 
     /// For each class the best pattern that holds it, over the shapes with a dense table: columns that touch every row speed the
     /// master up far more than more columns for the same few rows.
-    fn through_classes(
-        &self,
-        duals: &[f64],
-        allowance: &[f64],
-        tables: &[Table],
-        patterns: &mut Vec<(f64, Pattern)>,
-    ) {
+    fn through_classes(&self, duals: &[f64], allowance: &[f64], tables: &[Table], patterns: &mut Vec<(f64, Pattern)>) {
         let reduced = self.reduced;
         let Some((first, second)) = self.dense_dimensions else { return };
         let found: Vec<Option<(f64, Pattern)>> = (0..reduced.classes())
