@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::solver::column_generation::{DualPoint, Ended, Master, Relaxed, column_generation};
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive};
 use crate::solver::engine::round_up;
@@ -105,7 +105,7 @@ pub(super) fn branch(
         let mut side_duals = root.side_duals.clone();
         side_duals.resize(reduced.limits.len(), 0.0);
         let start = DualPoint { duals: root.duals.clone(), side_duals, bound: branch.bound as f64 / master.unit };
-        let relaxed = column_generation(&mut master, &mut generator, start, setting.tolerance, until, control, false);
+        let relaxed = column_generation(&mut master, &mut generator, start, setting.tolerance, until, control, Place::Branch);
         let Some(relaxed) = relaxed else {
             // The branch keeps the bound of its parent.
             tree.closed_at = tree.closed_at.min(branch.bound);

@@ -30,7 +30,9 @@ const SETTLED_SHAPES: usize = 12;
 /// Settling passes after a full pass.
 const SETTLING_ROUNDS: usize = 12;
 /// Beam widths, one after the other as the bound stalls.
-const WIDTHS: [usize; 5] = [0, 30, 150, 1000, 6000];
+const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
+/// How many of [`WIDTHS`] a branch uses: there are many branches, and each needs a bound only.
+const WIDTHS_OF_A_BRANCH: usize = 3;
 
 /// The restricted master problem.
 pub(super) struct Master<'a> {
@@ -140,6 +142,15 @@ impl<'a> Master<'a> {
         }
     }
 
+    /// Solves after a change of row bounds, which leaves the last basis dual feasible.
+    pub(super) fn solve_changed(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        self.lp.use_dual_simplex();
+        let solution = self.solve(control);
+        self.lp.use_primal_simplex();
+        solution
+    }
+
+    /// Solves after columns were added, which leaves the last basis primal feasible.
     pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
         let status = self.lp.solve();
         control.spend(self.lp.iterations() * (self.reduced.classes() as u64 / 4 + 4));
@@ -301,6 +312,15 @@ pub(super) struct Relaxed {
     pub(super) ended: Ended,
 }
 
+/// Where in the tree column generation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the whole program.
+    Root,
+    /// On a branch of it.
+    Branch,
+}
+
 /// Why column generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -313,7 +333,7 @@ pub(super) enum Ended {
 }
 
 /// Generates columns until bound and master agree to `tolerance`, nothing improves, the bound reaches the incumbent, or `until` of
-/// the budget is used. `at_root` says that the bound is one of the whole program.
+/// the budget is used. At the root the bound is one of the whole program and is reported.
 pub(super) fn column_generation(
     master: &mut Master<'_>,
     generator: &mut Generator<'_>,
@@ -321,7 +341,7 @@ pub(super) fn column_generation(
     tolerance: f64,
     until: f64,
     control: &mut Control<'_>,
-    at_root: bool,
+    place: Place,
 ) -> Option<Relaxed> {
     let mut best = start;
     let mut alpha: f64 = 0.7;
@@ -329,8 +349,9 @@ pub(super) fn column_generation(
     let mut stalled = 0;
     let mut solution = master.solve(control)?;
     let unit = master.unit;
+    let widths = if place == Place::Root { WIDTHS.len() } else { WIDTHS_OF_A_BRANCH };
     let report = |best: &DualPoint, control: &mut Control<'_>| {
-        if at_root {
+        if place == Place::Root {
             control.raise_bound(round_up(best.bound * unit), Stage::ColumnGeneration);
         }
     };
@@ -384,7 +405,7 @@ pub(super) fn column_generation(
             alpha *= 0.5;
             fresh = improving(master, &generated, &outer, &solution);
             if fresh.is_empty() {
-                if width + 1 == WIDTHS.len() {
+                if width + 1 == widths {
                     return Some(Relaxed { best, solution, ended: Ended::Stalled });
                 }
                 width += 1;
@@ -395,7 +416,7 @@ pub(super) fn column_generation(
         fresh.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
         let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
         control.statistics.columns += added as u64;
-        if added == 0 && width + 1 == WIDTHS.len() {
+        if added == 0 && width + 1 == widths {
             return Some(Relaxed { best, solution, ended: Ended::Stalled });
         }
         let previous = solution.objective;
@@ -405,7 +426,7 @@ pub(super) fn column_generation(
         solution = settle(master, generator, &best, &worst, solution, until, control)?;
         let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
         stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
-        if (stalled >= 4 || added == 0) && width + 1 < WIDTHS.len() {
+        if (stalled >= 4 || added == 0) && width + 1 < widths {
             width += 1;
             stalled = 0;
         }

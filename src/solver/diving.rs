@@ -148,10 +148,10 @@ fn step_solution(
         slots.iter().zip(&reduced.demand).map(|(&left, &demand)| left.clamp(0, i64::from(demand)) as u32).collect();
     // A class that only receives surplus slots may still appear in patterns: one at a time.
     generator.set_most(most.iter().map(|&n| n.max(1)).collect());
-    let mut solution = master.solve(control)?;
+    let mut solution = master.solve_changed(control)?;
     let dearest = (solution.objective * master.unit * DEAREST) as i64;
     if master.cap(dearest) {
-        solution = master.solve(control)?;
+        solution = master.solve_changed(control)?;
     }
     for _ in 0..ROUNDS {
         let mut allowance = master.allowances(&solution.side_duals);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::solver::branching::{Setting, Tree, branch};
-use crate::solver::column_generation::{DualPoint, Ended, Master, Relaxed, column_generation};
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
 use crate::solver::first_fit::first_fit;
@@ -105,7 +105,7 @@ fn improve(
     };
     let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
-    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, true) else {
+    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, Place::Root) else {
         return values.to_vec();
     };
     let mut pool: BTreeSet<Pattern> = BTreeSet::new();
@@ -138,7 +138,7 @@ fn improve(
         if !exhausted && of_the_bound > 0.2 * gap {
             let until = control.used() + 0.2;
             let point = relaxed.best.clone();
-            match column_generation(&mut master, &mut generator, point, fine, until, control, true) {
+            match column_generation(&mut master, &mut generator, point, fine, until, control, Place::Root) {
                 Some(better) => {
                     exhausted = better.ended != Ended::Budget;
                     relaxed = better;

@@ -63,6 +63,11 @@ impl Lp {
         self.set_int(c"simplex_strategy", 4);
     }
 
+    /// Chooses the dual simplex method: after changing row bounds the last basis stays dual feasible.
+    pub(super) fn use_dual_simplex(&mut self) {
+        self.set_int(c"simplex_strategy", 1);
+    }
+
     /// Stops a mixed-integer solve at that relative gap.
     pub(super) fn set_mip_gap(&mut self, gap: f64) {
         self.set_float(c"mip_rel_gap", gap);
