@@ -18,12 +18,16 @@ use rustc_hash::FxHashSet;
 
 use crate::solver::control::Control;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
-use crate::solver::pattern_generation::{Effort, Generator, Pattern};
+use crate::solver::pattern_generation::{Effort, Generated, Generator, Pattern};
 use crate::solver::presolve::Reduced;
 use crate::solver::solution::Stage;
 
 /// How many exchange columns each class gets at most; more gained nothing (study, second round).
 const EXCHANGES_PER_CLASS: usize = 6;
+/// Shapes that a settling pass looks at.
+const SETTLED_SHAPES: usize = 12;
+/// Settling passes after a full pass.
+const SETTLING_ROUNDS: usize = 12;
 /// Beam widths, one after the other as the bound stalls.
 const WIDTHS: [usize; 5] = [0, 30, 150, 1000, 6000];
 
@@ -34,8 +38,7 @@ pub(super) struct Master<'a> {
     /// Pattern columns, in LP order after the fixed ones.
     pub(super) patterns: Vec<Pattern>,
     known: FxHashSet<Pattern>,
-    /// Every pattern ever made, for the integer stages.
-    pub(super) exchanges: Vec<Exchange>,
+    exchanges: Vec<Exchange>,
     /// Artificial and exchange columns.
     fixed: usize,
     /// Micro-dollars per unit of LP cost.
@@ -71,31 +74,11 @@ pub(super) struct DualPoint {
 
 impl<'a> Master<'a> {
     pub(super) fn new(reduced: &'a Reduced, scarcity: &[f64]) -> Self {
-        let rows: Vec<(f64, f64)> = reduced
-            .demand
-            .iter()
-            .map(|&demand| (f64::from(demand), f64::INFINITY))
-            .chain(reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64)))
-            .collect();
         let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
-        let mut lp = Lp::new(&rows);
+        let mut lp = Lp::new(&rows(reduced));
         lp.use_primal_simplex();
         let exchanges = exchanges(reduced, scarcity);
-        let mut columns: Vec<LpColumn> = reduced
-            .penalty
-            .iter()
-            .enumerate()
-            .map(|(class, &penalty)| LpColumn {
-                cost: penalty as f64 / unit,
-                upper: f64::INFINITY,
-                entries: vec![(class, 1.0)],
-            })
-            .collect();
-        columns.extend(exchanges.iter().map(|exchange| LpColumn {
-            cost: 0.0,
-            upper: f64::INFINITY,
-            entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
-        }));
+        let columns = fixed_columns(reduced, &exchanges, unit);
         lp.add_columns(&columns);
         Self { reduced, lp, patterns: Vec::new(), known: FxHashSet::default(), exchanges, fixed: columns.len(), unit }
     }
@@ -105,11 +88,7 @@ impl<'a> Master<'a> {
         let mut columns = Vec::new();
         for pattern in patterns {
             if self.known.insert(pattern.clone()) {
-                let shape = &self.reduced.shapes[pattern.shape];
-                let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
-                let classes = self.reduced.classes();
-                entries.extend(shape.usage.iter().map(|&(row, amount)| (classes + row, amount as f64)));
-                columns.push(LpColumn { cost: shape.cost as f64 / self.unit, upper: f64::INFINITY, entries });
+                columns.push(pattern_column(self.reduced, &pattern, self.unit));
                 self.patterns.push(pattern);
             }
         }
@@ -166,9 +145,24 @@ impl<'a> Master<'a> {
             .collect()
     }
 
-    fn reduced_cost(&self, pattern: &Pattern, allowance: &[f64], duals: &[f64]) -> f64 {
+    /// `allowance - value` of a pattern, in LP cost units.
+    pub(super) fn reduced_cost(&self, pattern: &Pattern, allowance: &[f64], duals: &[f64]) -> f64 {
         let value: f64 = pattern.counts.iter().map(|&(class, count)| duals[class] * f64::from(count)).sum();
         allowance[pattern.shape] - value
+    }
+
+    /// The program over `patterns` with integer columns (artificial, exchange, patterns) and a start of `values` nodes per pattern.
+    pub(super) fn integer_program(&self, patterns: &[Pattern], values: &[f64], unplaced: &[u32]) -> Lp {
+        let mut lp = Lp::new(&rows(self.reduced));
+        let mut columns = fixed_columns(self.reduced, &self.exchanges, self.unit);
+        columns.extend(patterns.iter().map(|pattern| pattern_column(self.reduced, pattern, self.unit)));
+        lp.add_columns(&columns);
+        lp.make_integer(columns.len());
+        let mut start: Vec<f64> = unplaced.iter().map(|&n| f64::from(n)).collect();
+        start.resize(columns.len() - patterns.len(), 0.0);
+        start.extend(values);
+        lp.set_start(&start);
+        lp
     }
 
     /// Drops columns whose reduced cost is far above zero when there are too many for quick solves.
@@ -217,6 +211,34 @@ impl<'a> Master<'a> {
     }
 }
 
+/// Bounds of the class rows and the side rows.
+fn rows(reduced: &Reduced) -> Vec<(f64, f64)> {
+    let classes = reduced.demand.iter().map(|&demand| (f64::from(demand), f64::INFINITY));
+    classes.chain(reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64))).collect()
+}
+
+/// One artificial column per class, then the exchange columns.
+fn fixed_columns(reduced: &Reduced, exchanges: &[Exchange], unit: f64) -> Vec<LpColumn> {
+    let artificial = reduced.penalty.iter().enumerate().map(|(class, &penalty)| LpColumn {
+        cost: penalty as f64 / unit,
+        upper: f64::INFINITY,
+        entries: vec![(class, 1.0)],
+    });
+    let exchange = exchanges.iter().map(|exchange| LpColumn {
+        cost: 0.0,
+        upper: f64::INFINITY,
+        entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
+    });
+    artificial.chain(exchange).collect()
+}
+
+fn pattern_column(reduced: &Reduced, pattern: &Pattern, unit: f64) -> LpColumn {
+    let shape = &reduced.shapes[pattern.shape];
+    let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
+    entries.extend(shape.usage.iter().map(|&(row, amount)| (reduced.classes() + row, amount as f64)));
+    LpColumn { cost: shape.cost as f64 / unit, upper: f64::INFINITY, entries }
+}
+
 fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
     let n = reduced.classes();
     let size = |class: usize| -> f64 { reduced.request_of(class).iter().zip(scarcity).map(|(&r, s)| r as f64 * s).sum() };
@@ -250,8 +272,18 @@ fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
 pub(super) struct Relaxed {
     pub(super) best: DualPoint,
     pub(super) solution: MasterSolution,
-    /// Whether bound and master agree to the tolerance.
-    pub(super) converged: bool,
+    pub(super) ended: Ended,
+}
+
+/// Why column generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Bound and master agree to the tolerance.
+    Converged,
+    /// No search finds another column, or a sharper bound.
+    Stalled,
+    /// The share of the budget is used.
+    Budget,
 }
 
 /// Generates columns until bound and master agree to `tolerance`, nothing improves, or `until` of the budget is used.
@@ -272,10 +304,10 @@ pub(super) fn column_generation(
     loop {
         let gap = ((solution.objective - best.bound) / solution.objective.max(1e-12)).max(0.0);
         if gap <= tolerance {
-            return Some(Relaxed { best, solution, converged: true });
+            return Some(Relaxed { best, solution, ended: Ended::Converged });
         }
         if control.used() >= until || control.stop().is_some() {
-            return Some(Relaxed { best, solution, converged: false });
+            return Some(Relaxed { best, solution, ended: Ended::Budget });
         }
         let effort = Effort {
             width: WIDTHS[width],
@@ -283,13 +315,16 @@ pub(super) fn column_generation(
             keep: 3,
             through_classes: true,
         };
-        let blend = |a: &[f64], b: &[f64]| -> Vec<f64> {
-            a.iter().zip(b).map(|(centre, outer)| alpha * centre + (1.0 - alpha) * outer).collect()
+        let blend = |a: &[f64], b: &[f64], scale: f64| -> Vec<f64> {
+            a.iter().zip(b).map(|(centre, outer)| alpha * scale * centre + (1.0 - alpha) * outer).collect()
         };
-        let duals = blend(&best.duals, &solution.duals);
-        let side_duals = blend(&best.side_duals, &solution.side_duals);
+        // Farley's bound does not change when the class duals are scaled, so only the direction of the best point counts: at the
+        // master's level it shows many patterns, scaled down to feasibility it would show none.
+        let level = if best.bound > 0.0 { (solution.objective / best.bound).clamp(1.0, 2.0) } else { 1.0 };
+        let duals = blend(&best.duals, &solution.duals, level);
+        let side_duals = blend(&best.side_duals, &solution.side_duals, 1.0);
         let allowance = master.allowances(&side_duals);
-        let generated = generator.generate(&duals, &allowance, effort);
+        let mut generated = generator.generate(&duals, &allowance, effort);
         control.spend(generated.work);
         control.statistics.iterations += 1;
         let point = master.farley(&duals, &side_duals, generated.ratio);
@@ -302,15 +337,10 @@ pub(super) fn column_generation(
             alpha *= 0.9;
         }
         let outer = master.allowances(&solution.side_duals);
-        let mut fresh: Vec<(f64, Pattern)> = generated
-            .patterns
-            .into_iter()
-            .map(|(_, pattern)| (master.reduced_cost(&pattern, &outer, &solution.duals) / outer[pattern.shape], pattern))
-            .filter(|(cost, _)| *cost < -1e-9)
-            .collect();
+        let mut fresh = improving(master, &generated, &outer, &solution);
         if fresh.is_empty() {
             // The smoothed point sees nothing that the master would take: look at the master's own duals.
-            let generated = generator.generate(&solution.duals, &outer, effort);
+            generated = generator.generate(&solution.duals, &outer, effort);
             control.spend(generated.work);
             let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio);
             if point.bound > best.bound {
@@ -318,10 +348,10 @@ pub(super) fn column_generation(
                 control.raise_bound((best.bound * master.unit - 1e-3).floor() as i64, Stage::ColumnGeneration);
             }
             alpha *= 0.5;
-            fresh = generated.patterns.into_iter().map(|(excess, pattern)| (-excess, pattern)).collect();
+            fresh = improving(master, &generated, &outer, &solution);
             if fresh.is_empty() {
                 if width + 1 == WIDTHS.len() {
-                    return Some(Relaxed { best, solution, converged: false });
+                    return Some(Relaxed { best, solution, ended: Ended::Stalled });
                 }
                 width += 1;
                 stalled = 0;
@@ -332,16 +362,85 @@ pub(super) fn column_generation(
         let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
         control.statistics.columns += added as u64;
         if added == 0 && width + 1 == WIDTHS.len() {
-            return Some(Relaxed { best, solution, converged: false });
+            return Some(Relaxed { best, solution, ended: Ended::Stalled });
         }
         let previous = solution.objective;
         master.clean(&solution);
         solution = master.solve(control)?;
+        let tl=control.elapsed(); let z0=solution.objective*master.unit/1e6;let worst = worst_shapes(generator, &generated.ratios);
+        solution = settle(master, generator, &best, &worst, solution, until, control)?; if std::env::var("CG").is_ok(){eprintln!("it {} z {:.4} -> {:.4} lb {:.4} alpha {:.2} width {} added {} settle {:.1}ms at {:.2} cols {}",control.statistics.iterations,z0,solution.objective*master.unit/1e6,best.bound*master.unit/1e6,alpha,width,added,(control.elapsed()-tl).as_secs_f64()*1e3,control.elapsed().as_secs_f64(),master.patterns.len());}
         let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
         stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
-        if (stalled >= 8 || added == 0) && width + 1 < WIDTHS.len() {
+        if (stalled >= 4 || added == 0) && width + 1 < WIDTHS.len() {
             width += 1;
             stalled = 0;
         }
     }
+}
+
+/// Patterns that the master would take, with their reduced cost relative to the allowance.
+fn improving(
+    master: &Master<'_>,
+    generated: &Generated,
+    allowance: &[f64],
+    solution: &MasterSolution,
+) -> Vec<(f64, Pattern)> {
+    generated
+        .patterns
+        .iter()
+        .map(|(_, pattern)| (master.reduced_cost(pattern, allowance, &solution.duals) / allowance[pattern.shape], pattern.clone()))
+        .filter(|(cost, _)| *cost < -1e-9)
+        .collect()
+}
+
+/// The shapes that hold the bound down, worst first, without those of the dense tables.
+fn worst_shapes(generator: &Generator<'_>, ratios: &[f64]) -> Vec<usize> {
+    let mut worst: Vec<usize> = (0..ratios.len()).filter(|&shape| ratios[shape] < 1.0 - 1e-6 && !generator.is_dense(shape)).collect();
+    worst.sort_by(|&a, &b| ratios[a].total_cmp(&ratios[b]).then(a.cmp(&b)));
+    worst.truncate(SETTLED_SHAPES);
+    worst
+}
+
+/// Generates patterns of a few shapes only, until they no longer improve the master.
+///
+/// A large shape takes whole classes, so one pattern changes many duals at once and the next pass finds the next excess: those
+/// passes need not look at the other shapes.
+fn settle(
+    master: &mut Master<'_>,
+    generator: &Generator<'_>,
+    best: &DualPoint,
+    shapes: &[usize],
+    mut solution: MasterSolution,
+    until: f64,
+    control: &mut Control<'_>,
+) -> Option<MasterSolution> {
+    for _ in 0..SETTLING_ROUNDS {
+        if shapes.is_empty() || control.used() >= until || control.stop().is_some() {
+            break;
+        }
+        let level = if best.bound > 0.0 { (solution.objective / best.bound).clamp(1.0, 2.0) } else { 1.0 };
+        let duals: Vec<f64> =
+            best.duals.iter().zip(&solution.duals).map(|(centre, outer)| 0.5 * level * centre + 0.5 * outer).collect();
+        let outer = master.allowances(&solution.side_duals);
+        let generated = generator.generate_some(&duals, &outer, shapes);
+        control.spend(generated.work);
+        let mut fresh = improving(master, &generated, &outer, &solution);
+        if fresh.is_empty() {
+            let generated = generator.generate_some(&solution.duals, &outer, shapes);
+            control.spend(generated.work);
+            fresh = improving(master, &generated, &outer, &solution);
+        }
+        control.statistics.iterations += 1;
+        let added = master.add(fresh.into_iter().map(|(_, pattern)| pattern));
+        control.statistics.columns += added as u64;
+        if added == 0 {
+            break;
+        }
+        let before = solution.objective;
+        solution = master.solve(control)?;
+        if before - solution.objective < 1e-5 * before {
+            break;
+        }
+    }
+    Some(solution)
 }

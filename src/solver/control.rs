@@ -44,9 +44,12 @@ impl<'a> Control<'a> {
         work.max(time)
     }
 
-    /// Seconds until the deadline, if there is one.
-    pub(super) fn seconds_left(&self) -> Option<f64> {
-        self.config.deadline.map(|limit| limit.saturating_sub(self.elapsed()).as_secs_f64())
+    /// Seconds that a stage may take to use `share` of the budget, no more than are left; `None` without a deadline.
+    pub(super) fn seconds(&self, share: f64) -> Option<f64> {
+        self.config.deadline.map(|limit| {
+            let left = limit.saturating_sub(self.elapsed()).as_secs_f64();
+            (limit.as_secs_f64() * share).min(left)
+        })
     }
 
     /// Why to stop now, if there is a reason.

@@ -1,16 +1,23 @@
 //! The order of the stages: presolve, first-fit, resource prices, greedy, column generation, diving, local search.
 
-use crate::solver::column_generation::{DualPoint, Master, Relaxed, column_generation};
+use std::collections::BTreeSet;
+
+use crate::solver::column_generation::{DualPoint, Ended, Master, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
 use crate::solver::first_fit::first_fit;
 use crate::solver::local_search::local_search;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::packing::{Order, Packing};
-use crate::solver::pattern_generation::{Effort, Generator};
+use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
+use crate::solver::restricted_mip::restricted_mip;
 use crate::solver::solution::{FirstFit, Stage};
 
+/// The restricted program is tried up to so many classes; beyond, it gains nothing in the time that there is.
+const MIP_CLASSES: usize = 120;
+/// Moves without gain after which the local search gives up.
+const IDLE_MOVES: u64 = 40_000;
 /// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
 const CANDIDATE_RATIO: f64 = 1.2;
 
@@ -94,29 +101,84 @@ fn improve(
         side_duals: vec![0.0; reduced.limits.len()],
         bound: control.bound() as f64 / unit,
     };
-    let tolerance = (control.target_gap() * 0.2).clamp(1e-6, 2e-4);
-    let Some(relaxed) = column_generation(&mut master, &mut generator, start, tolerance, 0.5, control) else {
+    let fine = (control.target_gap() * 0.2).clamp(1e-6, 2e-4);
+    let coarse = fine.max(0.003);
+    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control) else {
         return values.to_vec();
     };
-    let Relaxed { best, solution, .. } = relaxed;
-    let in_micros: Vec<f64> = best.duals.iter().map(|pi| pi * unit).collect();
-    if control.stop().is_some() {
-        return in_micros;
+    let mut pool: BTreeSet<Pattern> = BTreeSet::new();
+    let mut exhausted = false;
+    for round in 0.. {
+        if control.stop().is_some() {
+            break;
+        }
+        let guide = worth_buying(reduced, &master, &mut generator, &relaxed, scarcity);
+        let used = control.used();
+        if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
+            pool.extend(packing.nodes.iter().cloned());
+            incumbent.offer(reduced, &packing, Stage::Diving, control);
+            search(reduced, packing, incumbent, &guide, 0.06, &mut pool, control);
+        }
+        search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
+        if reduced.classes() <= MIP_CLASSES && control.stop().is_none() {
+            let extra: Vec<Pattern> = pool.iter().cloned().collect();
+            let best = &relaxed.best;
+            let found = restricted_mip(reduced, &master, best, &incumbent.packing, &extra, &guide, 0.15, control);
+            if let Some(packing) = found {
+                incumbent.offer(reduced, &packing, Stage::Branching, control);
+            }
+        }
+        let gap = incumbent.objective as f64 / unit - relaxed.best.bound;
+        let of_the_bound = relaxed.solution.objective - relaxed.best.bound;
+        if !exhausted && of_the_bound > 0.2 * gap {
+            let until = control.used() + 0.2;
+            let point = relaxed.best.clone();
+            match column_generation(&mut master, &mut generator, point, fine, until, control) {
+                Some(better) => {
+                    exhausted = better.ended != Ended::Budget;
+                    relaxed = better;
+                }
+                None => exhausted = true,
+            }
+        } else {
+            search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1 + 0.05 * f64::from(round), &mut pool, control);
+        }
     }
+    relaxed.best.duals.iter().map(|pi| pi * unit).collect()
+}
+
+/// The guide of the greedy rules at the master's duals: only shapes whose best pattern is nearly worth its cost.
+fn worth_buying(
+    reduced: &Reduced,
+    master: &Master<'_>,
+    generator: &mut Generator<'_>,
+    relaxed: &Relaxed,
+    scarcity: &[f64],
+) -> Guide {
+    let solution = &relaxed.solution;
     let allowance = master.allowances(&solution.side_duals);
     let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
     let ratios = generator.generate(&solution.duals, &allowance, effort).ratios;
     let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
-    let values: Vec<f64> = solution.duals.iter().map(|pi| pi * unit).collect();
-    let guide = guide(reduced, values, scarcity.to_vec(), candidates);
-    if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, 0.8, control) {
-        incumbent.offer(reduced, &packing, Stage::Diving, control);
-    }
-    let mut packing = incumbent.packing.clone();
-    local_search(reduced, &mut packing, &guide, 1.0, u64::MAX, control, &mut |packing, control| {
+    let values: Vec<f64> = solution.duals.iter().map(|pi| pi * master.unit).collect();
+    guide(reduced, values, scarcity.to_vec(), candidates)
+}
+
+/// Local search for a share of the budget; improvements are offered and their nodes kept for the restricted program.
+fn search(
+    reduced: &Reduced,
+    mut packing: Packing,
+    incumbent: &mut Incumbent,
+    guide: &Guide,
+    share: f64,
+    pool: &mut BTreeSet<Pattern>,
+    control: &mut Control<'_>,
+) {
+    let until = control.used() + share;
+    local_search(reduced, &mut packing, guide, until, IDLE_MOVES, control, &mut |packing, control| {
         incumbent.offer(reduced, packing, Stage::LocalSearch, control);
     });
-    in_micros
+    pool.extend(packing.nodes);
 }
 
 /// Prices of the dimensions: the duals of covering the total demand by whole capacities, micro-dollars per unit.

@@ -155,6 +155,14 @@ impl Lp {
         }
     }
 
+    /// Starts a mixed-integer solve from these values, one per column.
+    pub(super) fn set_start(&mut self, values: &[f64]) {
+        debug_assert_eq!(values.len(), self.columns, "one value per column");
+        let none = std::ptr::null();
+        // SAFETY: `values` has one entry per column; null pointers mean that the other parts are not given.
+        unsafe { ffi::Highs_setSolution(self.highs, values.as_ptr(), none, none, none) };
+    }
+
     /// Solves from the last basis.
     pub(super) fn solve(&mut self) -> LpStatus {
         // SAFETY: a live instance.

@@ -16,6 +16,7 @@ mod packing;
 mod pattern_generation;
 mod presolve;
 pub mod problem;
+mod restricted_mip;
 pub mod solution;
 
 use std::collections::BTreeMap;

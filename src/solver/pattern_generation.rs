@@ -4,6 +4,8 @@
 //! side rows, a pattern of shape s improves the master when `pi a > allowance_s = cost_s - mu usage_s`. The smallest ratio
 //! `allowance_s / bound_s` over all shapes scales the duals into feasible ones (Farley 1990): see `column_generation`.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use crate::solver::dense;
@@ -14,6 +16,11 @@ use crate::solver::presolve::Reduced;
 
 /// Largest number of cells of a dense table; beyond it a shape is left to the beam search.
 const DENSE_CELLS: usize = 60_000;
+
+/// Patterns that a pass over a few shapes makes in all, and of one shape at most.
+const VARIANTS_OF_FEW: usize = 40;
+/// See [`VARIANTS_OF_FEW`].
+const VARIANTS_PER_SHAPE: usize = 8;
 
 /// A pattern of the reduced program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +74,25 @@ pub(super) struct Generator<'a> {
     group_of: Vec<Option<usize>>,
 }
 
+/// Gives groups of different sets one box where that stays within the limit, so that they share a first part.
+fn unify(groups: &mut [DenseGroup]) {
+    for at in 0..groups.len() {
+        let mut room = groups[at].room;
+        let mut members = vec![at];
+        for other in 0..groups.len() {
+            let joined = (room.0.max(groups[other].room.0), room.1.max(groups[other].room.1));
+            let alike = groups[other].room.0.max(groups[at].room.0) < 2 * groups[other].room.0.min(groups[at].room.0).max(1);
+            if groups[other].eligible != groups[at].eligible && alike && (joined.0 + 1) * (joined.1 + 1) <= DENSE_CELLS {
+                room = joined;
+                members.push(other);
+            }
+        }
+        for member in members {
+            groups[member].room = room;
+        }
+    }
+}
+
 struct ShapeResult {
     bound: f64,
     y: Option<Vec<f64>>,
@@ -112,6 +138,7 @@ impl<'a> Generator<'a> {
                 group_of[at] = Some(group);
             }
         }
+        unify(&mut groups);
         Self {
             reduced,
             last_y: vec![vec![0.0; reduced.dimensions]; reduced.shapes.len()],
@@ -152,32 +179,11 @@ impl<'a> Generator<'a> {
 
     /// One pass over all shapes.
     pub(super) fn generate(&mut self, duals: &[f64], allowance: &[f64], effort: Effort) -> Generated {
-        let tables: Vec<Option<Table>> = self
-            .groups
-            .par_iter()
-            .map(|group| {
-                let (first, second) = self.dense_dimensions?;
-                let reduced = self.reduced;
-                let items: Vec<dense::Item> = reduced.eligible[group.eligible]
-                    .iter()
-                    .map(|&class| {
-                        let request = reduced.request_of(class);
-                        let weightless = request[first] == 0 && request[second] == 0;
-                        let most = if weightless { 0 } else { self.most[class] };
-                        dense::Item {
-                            size: (request[first] as usize, request[second] as usize),
-                            value: duals[class].max(0.0),
-                            most: if duals[class] > 1e-9 { most } else { 0 },
-                        }
-                    })
-                    .collect();
-                Some(Table::fill(&items, group.room))
-            })
-            .collect();
+        let tables = self.tables(duals);
         let results: Vec<ShapeResult> = (0..self.reduced.shapes.len())
             .into_par_iter()
             .map(|shape| {
-                let table = self.group_of[shape].and_then(|group| tables[group].as_ref());
+                let table = self.group_of[shape].map(|group| &tables[group]);
                 self.shape(shape, duals, allowance[shape], effort, table)
             })
             .collect();
@@ -202,6 +208,92 @@ impl<'a> Generator<'a> {
         generated
     }
 
+    /// A pass over a few shapes without dense tables: the linear optimum of each, rounded, and again with the duals of its pods
+    /// lowered, so that the patterns differ. No bound.
+    pub(super) fn generate_some(&self, duals: &[f64], allowance: &[f64], shapes: &[usize]) -> Generated {
+        let variants = (VARIANTS_OF_FEW / shapes.len().max(1)).clamp(2, VARIANTS_PER_SHAPE);
+        let found: Vec<(Vec<(f64, Pattern)>, u64)> =
+            shapes.par_iter().map(|&shape| self.variants(shape, duals, allowance[shape], variants)).collect();
+        let mut generated = Generated { patterns: Vec::new(), ratio: 1e9, ratios: Vec::new(), work: 0 };
+        for (patterns, work) in found {
+            generated.patterns.extend(patterns);
+            generated.work += work;
+        }
+        generated
+    }
+
+    fn variants(&self, shape: usize, duals: &[f64], allowance: f64, variants: usize) -> (Vec<(f64, Pattern)>, u64) {
+        let s = &self.reduced.shapes[shape];
+        let mut items = self.items(shape, duals, false);
+        let room: Vec<f64> = s.capacity.iter().map(|&b| b as f64).collect();
+        let mut patterns = Vec::new();
+        let work = (items.len() as u64 / 8 + 1) * 6 * variants as u64;
+        for _ in 0..variants {
+            let linear = knapsack::linear_optimum(&items, &room);
+            let (_, counts) = knapsack::rounded(&items, &room, &linear);
+            let value: f64 = items.class.iter().zip(&counts).map(|(&class, &n)| duals[class] * f64::from(n)).sum();
+            if value <= allowance * (1.0 + 1e-9) {
+                break;
+            }
+            for (i, &count) in counts.iter().enumerate() {
+                items.value[i] *= 1.0 - 0.1 * f64::from(count) / f64::from(items.most[i]);
+            }
+            let counts = items.class.iter().zip(&counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
+            patterns.push((value / allowance - 1.0, Pattern { shape, counts }));
+        }
+        (patterns, work)
+    }
+
+    /// Whether a dense table serves the shape.
+    pub(super) fn is_dense(&self, shape: usize) -> bool {
+        self.group_of[shape].is_some()
+    }
+
+    /// The dense tables. Groups with boxes of one size share a first part: the classes that are eligible in all of them.
+    fn tables(&self, duals: &[f64]) -> Vec<Table> {
+        let Some(dimensions) = self.dense_dimensions else { return Vec::new() };
+        let mut families: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+        for (at, group) in self.groups.iter().enumerate() {
+            families.entry(group.room).or_default().push(at);
+        }
+        let built: Vec<Vec<(usize, Table)>> = families
+            .into_iter()
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|(room, members)| {
+                let sets: Vec<usize> = members.iter().map(|&at| self.groups[at].eligible).collect();
+                let shared = |class: usize| sets.iter().all(|&set| self.reduced.eligible_bits[set].contains(class));
+                let mut base = Table::empty(room);
+                for class in (0..self.reduced.classes()).filter(|&class| shared(class)) {
+                    base.offer(class, &self.dense_item(class, dimensions, duals));
+                }
+                members
+                    .par_iter()
+                    .map(|&at| {
+                        let mut table = base.clone();
+                        for &class in self.reduced.eligible[self.groups[at].eligible].iter().filter(|&&class| !shared(class)) {
+                            table.offer(class, &self.dense_item(class, dimensions, duals));
+                        }
+                        (at, table)
+                    })
+                    .collect()
+            })
+            .collect();
+        let mut tables: Vec<(usize, Table)> = built.into_iter().flatten().collect();
+        tables.sort_by_key(|(at, _)| *at);
+        tables.into_iter().map(|(_, table)| table).collect()
+    }
+
+    fn dense_item(&self, class: usize, (first, second): (usize, usize), duals: &[f64]) -> dense::Item {
+        let request = self.reduced.request_of(class);
+        let counts = duals[class] > 1e-9 && (request[first] > 0 || request[second] > 0);
+        dense::Item {
+            size: (request[first] as usize, request[second] as usize),
+            value: duals[class].max(0.0),
+            most: if counts { self.most[class] } else { 0 },
+        }
+    }
+
     fn shape(&self, shape: usize, duals: &[f64], allowance: f64, effort: Effort, table: Option<&Table>) -> ShapeResult {
         let reduced = self.reduced;
         let s = &reduced.shapes[shape];
@@ -219,8 +311,7 @@ impl<'a> Generator<'a> {
                 return result;
             }
             let room = (s.capacity[first] as usize, s.capacity[second] as usize);
-            let listed: Vec<(usize, u32)> =
-                table.pattern(room).into_iter().map(|(i, n)| (reduced.eligible[s.eligible][i], n)).collect();
+            let listed = table.pattern(room);
             let (value, pattern, whole) = self.clip(shape, &listed, duals);
             if value > allowance * (1.0 + 1e-9) {
                 result.patterns.push((value / allowance - 1.0, pattern));
@@ -321,7 +412,7 @@ impl<'a> Generator<'a> {
         &self,
         duals: &[f64],
         allowance: &[f64],
-        tables: &[Option<Table>],
+        tables: &[Table],
         patterns: &mut Vec<(f64, Pattern)>,
     ) {
         let reduced = self.reduced;
@@ -332,7 +423,8 @@ impl<'a> Generator<'a> {
                 let request = reduced.request_of(class);
                 let mut best: Option<(f64, usize, (usize, usize))> = None;
                 for (shape, s) in reduced.shapes.iter().enumerate() {
-                    let Some(table) = self.group_of[shape].and_then(|group| tables[group].as_ref()) else { continue };
+                    let Some(group) = self.group_of[shape] else { continue };
+                    let table = &tables[group];
                     if !reduced.eligible_bits[s.eligible].contains(class) || !reduced.fits(class, &s.capacity) {
                         continue;
                     }
@@ -346,9 +438,8 @@ impl<'a> Generator<'a> {
                 if excess <= 1e-7 || self.most[class] == 0 {
                     return None;
                 }
-                let table = tables[self.group_of[shape]?].as_ref()?;
-                let list = &reduced.eligible[reduced.shapes[shape].eligible];
-                let mut listed: Vec<(usize, u32)> = table.pattern(rest).into_iter().map(|(i, n)| (list[i], n)).collect();
+                let table = &tables[self.group_of[shape]?];
+                let mut listed = table.pattern(rest);
                 match listed.iter_mut().find(|(c, _)| *c == class) {
                     Some(own) => own.1 += 1,
                     None => listed.push((class, 1)),
