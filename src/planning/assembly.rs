@@ -4,7 +4,7 @@
 //! order, those of higher priority first. Every node is then given the cheapest offering that holds it and the offerings that
 //! could stand in for it. Nodes of one pattern are alike, so all this is computed once per pattern.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -13,10 +13,10 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::plan::{Candidate, PlannedNode};
 use crate::domain::resources::Resources;
 use crate::planning::candidates::{Holders, Load};
+use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::plan::NodeOrigin;
-use crate::planning::program::TierProgram;
-use crate::planning::supply::{Supply, Template};
-use crate::solver::Solution;
+use crate::planning::supply::Template;
+use crate::planning::tier::SolvedTier;
 
 /// A node before its candidates are known.
 pub(super) struct DealtNode {
@@ -25,16 +25,16 @@ pub(super) struct DealtNode {
     pods: Vec<usize>,
 }
 
-/// Takes the pods of `solution`'s patterns out of `waiting` (per class of the demand), and sizes each node down to the cheapest
+/// Takes the pods of the tier's patterns out of `waiting` (per class of the demand), and sizes each node down to the cheapest
 /// offering that holds it.
 pub(super) fn deal(
-    program: &TierProgram,
-    solution: &Solution,
+    solved: &SolvedTier,
     tier: usize,
     waiting: &mut [VecDeque<usize>],
     holders: &mut Holders<'_>,
 ) -> Vec<DealtNode> {
     let mut made = Vec::new();
+    let SolvedTier { program, solution, .. } = solved;
     for pattern in &solution.patterns {
         let shape = program.origins[pattern.shape];
         let counts = pattern.counts.iter().map(|&(class, count)| (program.members[class][0], count));
@@ -58,28 +58,6 @@ pub(super) fn deal(
     made
 }
 
-/// What the limits of the NodePools leave, by NodePool and resource.
-type Slack = BTreeMap<(usize, String), i64>;
-
-fn slack(supply: &Supply, nodes: &[DealtNode]) -> Slack {
-    let mut slack = Slack::new();
-    for template in &supply.templates {
-        for (resource, limit) in &template.limits {
-            slack.insert((template.node_pool, resource.clone()), *limit);
-        }
-    }
-    for node in nodes {
-        let template = &supply.templates[node.origin.template];
-        let of_type = template.offers[node.origin.offer].of_type;
-        for resource in template.limits.keys() {
-            if let Some(left) = slack.get_mut(&(template.node_pool, resource.clone())) {
-                *left = left.saturating_sub(template.limit_usage(of_type, resource));
-            }
-        }
-    }
-    slack
-}
-
 /// The nodes of the plan, sorted, and where each comes from.
 pub(super) fn finish(
     cluster: &ClusterView,
@@ -87,7 +65,7 @@ pub(super) fn finish(
     nodes: Vec<DealtNode>,
 ) -> (Vec<PlannedNode>, Vec<NodeOrigin>) {
     let supply = holders.supply();
-    let slack = slack(supply, &nodes);
+    let slack = limits_left(supply, nodes.iter().map(|node| node.origin));
     let mut known: FxHashMap<(Arc<Load>, usize), Vec<Candidate>> = FxHashMap::default();
     let mut made: Vec<(PlannedNode, NodeOrigin)> = nodes
         .into_iter()
@@ -125,7 +103,7 @@ pub(super) fn finish(
 }
 
 /// Whether the limits leave room for a node of `of_type` in place of one of the offer `chosen`.
-fn stays_within(template: &Template, chosen: usize, of_type: usize, slack: &Slack) -> bool {
+fn stays_within(template: &Template, chosen: usize, of_type: usize, slack: &LimitsLeft) -> bool {
     let chosen = template.offers[chosen].of_type;
     template.limits.keys().all(|resource| {
         let more = template.limit_usage(of_type, resource) - template.limit_usage(chosen, resource);

@@ -78,7 +78,7 @@ pub enum PodExplanation {
     /// It is on a node.
     Placed {
         /// Why the node is as it is; `binding` is about all its pods.
-        node: NodeExplanation,
+        node: Box<NodeExplanation>,
         /// What one more pod like it would cost, in dollars per hour: the marginal price of its class in the linear relaxation.
         /// `None` when the engine has no price for it.
         marginal_price: Option<f64>,
@@ -103,7 +103,7 @@ pub fn explain_pod(cluster: &ClusterView, planned: &Planned, pod: usize) -> Opti
     let in_tier = tier.program.members.iter().position(|members| members.contains(&class));
     let dual = in_tier.and_then(|class| tier.solution.duals.get(class)).copied();
     let marginal_price = dual.filter(|dual| *dual > 0.0).map(|dual| dual / 1e6);
-    Some(PodExplanation::Placed { node: explain_node(cluster, planned, node)?, marginal_price })
+    Some(PodExplanation::Placed { node: Box::new(explain_node(cluster, planned, node)?), marginal_price })
 }
 
 /// Why the node of index `node` in the plan is as it is; `None` when there is no such node.

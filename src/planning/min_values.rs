@@ -135,6 +135,12 @@ fn usable(template: &Template, offers: &FixedBitSet) -> impl Iterator<Item = usi
 pub(super) fn supported_rooms(template: &Template, offers: &FixedBitSet, rooms: &[Vec<i64>]) -> Vec<Option<Vec<i64>>> {
     let mut cheapest: Vec<usize> = usable(template, offers).collect();
     cheapest.sort_by_key(|&offer| (template.offers[offer].price, offer));
+    // Of the offers of one type that stand for the same values, the cheapest is enough.
+    let mut known = BTreeSet::new();
+    cheapest.retain(|&offer| {
+        let stands_for: Vec<_> = template.min_values.iter().map(|(key, _)| values(template, offer, key)).collect();
+        known.insert((template.offers[offer].of_type, stands_for))
+    });
     let mut own = vec![None; template.types.len()];
     for &offer in &cheapest {
         own[template.offers[offer].of_type].get_or_insert(offer);

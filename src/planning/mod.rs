@@ -8,6 +8,7 @@ mod cost;
 mod demand;
 pub mod explain;
 mod hitting_set;
+mod limits;
 mod market;
 mod min_values;
 mod obstacles;
@@ -15,6 +16,7 @@ mod plan;
 mod program;
 mod reasons;
 mod supply;
+mod tier;
 mod variants;
 pub mod verifier;
 
@@ -22,6 +24,14 @@ pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
 pub use demand::{Demand, PodClass, Scope};
 pub use market::{Cell, Market, MarketOffer, MarketType};
-pub use plan::{NodeOrigin, PlanError, Planned, SolvedTier, plan};
+pub use plan::{NodeOrigin, PlanError, Planned, plan};
 pub use program::{LimitRow, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
+pub use tier::SolvedTier;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,9 @@ pub(super) struct Ruling {
     pub(super) places: BTreeMap<Vec<usize>, Vec<Place>>,
 }
 
+/// What rules out an offer: labels of its type, labels of its cell, and what is too small.
+type Kind<'a> = (Vec<usize>, Vec<usize>, &'a [Obstacle]);
+
 /// What rules out each place for a pod of `spec`. A place counts once per alternative of the pod.
 pub(super) fn ruling(supply: &Supply, spec: &PodSpec, left: LimitLeft<'_>) -> Ruling {
     let mut found: BTreeMap<BTreeSet<Obstacle>, Vec<Place>> = BTreeMap::new();
@@ -63,7 +66,7 @@ pub(super) fn ruling(supply: &Supply, spec: &PodSpec, left: LimitLeft<'_>) -> Ru
         for alternative in &spec.node_alternatives {
             let labels = LabelObstacles::new(template, alternative);
             // Few combinations occur among the thousands of offers.
-            let mut known: BTreeMap<(Vec<usize>, Vec<usize>, &[Obstacle]), Vec<usize>> = BTreeMap::new();
+            let mut known: BTreeMap<Kind<'_>, Vec<usize>> = BTreeMap::new();
             for (offer, sold) in template.offers.iter().enumerate() {
                 let by_type = labels.of_type(template.types[sold.of_type].in_market);
                 let key = (by_type, labels.of_cell(sold.cell), by_size[sold.of_type].as_slice());

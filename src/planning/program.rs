@@ -170,6 +170,9 @@ fn limit_rows(supply: &Supply, weight: i32) -> Vec<(usize, LimitRow)> {
     (0..).zip(rows).collect()
 }
 
+/// Scopes that may share a node under `minValues`, and the room that each type then has.
+type Shared = (FixedBitSet, Vec<Option<Vec<i64>>>);
+
 /// Hands the shapes of `template` to `push`, in the order of its offers.
 fn draft_shapes(
     number: usize,
@@ -200,7 +203,7 @@ fn draft_shapes(
         })
         .collect();
     // Per set of scopes that meet on an offer: the sets that may share a node, each with the rooms of the types.
-    let mut supported: FxHashMap<FixedBitSet, Vec<(FixedBitSet, Vec<Option<Vec<i64>>>)>> = FxHashMap::default();
+    let mut supported: FxHashMap<FixedBitSet, Vec<Shared>> = FxHashMap::default();
     for (offer, scopes) in scopes_of.iter().enumerate() {
         let of_type = template.offers[offer].of_type;
         if scopes.is_clear() || !template.types[of_type].is_usable() {
@@ -272,6 +275,9 @@ fn penalties(demand: &Demand, placeable: &[usize], left: &[u32], dearest: i64, l
     at(growth).0
 }
 
+/// What makes classes alike to a tier: the request, the sets of scopes that they are in, and the penalty.
+type Alike<'a> = (&'a [i64], &'a [usize], i64);
+
 /// Joins the classes that the tier cannot tell apart.
 fn join_classes(
     demand: &Demand,
@@ -285,7 +291,7 @@ fn join_classes(
         let scope = demand.classes[class].scope;
         sets_of.entry(scope).or_insert_with(|| (0..sets.list.len()).filter(|&set| sets.list[set].contains(scope)).collect());
     }
-    let mut joined: BTreeMap<(&[i64], &[usize], i64), Vec<usize>> = BTreeMap::new();
+    let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
     for &number in placeable {
         let class = &demand.classes[number];
         let key = (class.request.as_slice(), sets_of[&class.scope].as_slice(), penalties[&class.priority]);

@@ -12,8 +12,9 @@ use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirement;
 use crate::domain::resources::ResourceName;
 use crate::planning::hitting_set::smallest_hitting_set;
+use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::market::is_offering_label;
-use crate::planning::obstacles::{Obstacle, Place, Ruling, ruling};
+use crate::planning::obstacles::{LimitLeft, Obstacle, Place, Ruling, ruling};
 use crate::planning::plan::Planned;
 use crate::planning::supply::{Supply, Template};
 
@@ -22,7 +23,7 @@ const MOST_LISTED: usize = 4;
 
 /// The pods of `left` (indices into the cluster's pods) with their reasons.
 pub(super) fn unplaced(cluster: &ClusterView, planned: &Planned, left: Vec<usize>) -> Vec<UnplacedPod> {
-    let slack = limits_left(planned);
+    let slack = limits_left(&planned.supply, planned.origins.iter().copied());
     let mut known: BTreeMap<&PodSpec, Vec<String>> = BTreeMap::new();
     left.into_iter()
         .map(|pod| {
@@ -33,41 +34,19 @@ pub(super) fn unplaced(cluster: &ClusterView, planned: &Planned, left: Vec<usize
         .collect()
 }
 
-/// What the plan leaves of each limit, by NodePool and resource.
-type Slack = BTreeMap<(usize, String), i64>;
-
-fn limits_left(planned: &Planned) -> Slack {
-    let mut slack = Slack::new();
-    for template in &planned.supply.templates {
-        for (resource, limit) in &template.limits {
-            slack.insert((template.node_pool, resource.clone()), *limit);
-        }
-    }
-    for origin in &planned.origins {
-        let template = &planned.supply.templates[origin.template];
-        let of_type = template.offers[origin.offer].of_type;
-        for resource in template.limits.keys() {
-            if let Some(left) = slack.get_mut(&(template.node_pool, resource.clone())) {
-                *left = left.saturating_sub(template.limit_usage(of_type, resource));
-            }
-        }
-    }
-    slack
-}
-
 /// The smallest set of reasons why a pod of `spec` is not placed, as sentences. Never empty.
-fn reasons(supply: &Supply, spec: &PodSpec, slack: &Slack) -> Vec<String> {
+fn reasons(supply: &Supply, spec: &PodSpec, slack: &LimitsLeft) -> Vec<String> {
     if supply.templates.is_empty() {
         return vec!["there is no NodePool".to_owned()];
     }
     let whole = |_: usize, _: &str, limit: i64| limit;
-    let intrinsic = smallest(ruling(supply, spec, &whole), supply, spec, &whole);
+    let intrinsic = smallest(&ruling(supply, spec, &whole), supply, spec, &whole);
     if !intrinsic.is_empty() {
         return intrinsic;
     }
     let rest =
         |node_pool: usize, resource: &str, limit: i64| slack.get(&(node_pool, resource.to_owned())).copied().unwrap_or(limit);
-    let left_over = smallest(ruling(supply, spec, &rest), supply, spec, &rest);
+    let left_over = smallest(&ruling(supply, spec, &rest), supply, spec, &rest);
     if left_over.is_empty() {
         vec!["the solver stopped before it found room, although a node for it could still be bought".to_owned()]
     } else {
@@ -76,7 +55,7 @@ fn reasons(supply: &Supply, spec: &PodSpec, slack: &Slack) -> Vec<String> {
 }
 
 /// The smallest set of obstacles as sentences; empty when some place has none.
-fn smallest(ruling: Ruling, supply: &Supply, spec: &PodSpec, left: &dyn Fn(usize, &str, i64) -> i64) -> Vec<String> {
+fn smallest(ruling: &Ruling, supply: &Supply, spec: &PodSpec, left: LimitLeft<'_>) -> Vec<String> {
     let family: BTreeSet<Vec<usize>> = ruling.places.keys().cloned().collect();
     let Some(chosen) = smallest_hitting_set(&family) else { return Vec::new() };
     let say = |&number: &usize| {
@@ -98,7 +77,7 @@ struct Sentence<'a> {
     spec: &'a PodSpec,
     /// The places that the obstacle rules out.
     places: Vec<Place>,
-    left: &'a dyn Fn(usize, &str, i64) -> i64,
+    left: LimitLeft<'a>,
 }
 
 impl Sentence<'_> {
@@ -155,18 +134,12 @@ impl Sentence<'_> {
         let limit = limit.and_then(|template| template.limits.get(resource)).copied().unwrap_or(0);
         let left = (self.left)(node_pool, resource, limit).max(0);
         let (needed, of_type) = self.offers().map(usage).min().unwrap_or_default();
-        let total = amount(resource, limit);
-        let state = if left == limit { String::new() } else { format!(" leaves {}, and", amount(resource, left)) };
-        if state.is_empty() {
-            format!(
-                "the limit of {total} of NodePool {name} is too low: the smallest node that could hold the pod, {of_type}, takes {}",
-                amount(resource, needed)
-            )
+        let (total, needed) = (amount(resource, limit), amount(resource, needed));
+        let smallest = format!("the smallest node that could hold the pod, {of_type}, takes {needed}");
+        if left == limit {
+            format!("the limit of {total} of NodePool {name} is too low: {smallest}")
         } else {
-            format!(
-                "the limit of {total} of NodePool {name}{state} the smallest node that could hold the pod, {of_type}, takes {}",
-                amount(resource, needed)
-            )
+            format!("the limit of {total} of NodePool {name} leaves {}, and {smallest}", amount(resource, left))
         }
     }
 
@@ -240,7 +213,7 @@ pub(super) fn amount(resource: &str, amount: i64) -> String {
         }
         ResourceName::MEMORY | ResourceName::EPHEMERAL_STORAGE => {
             let unit = if resource == ResourceName::MEMORY { "memory" } else { "ephemeral storage" };
-            match i128::from(amount) * 1_000 >> 30 {
+            match (i128::from(amount) * 1_000) >> 30 {
                 0 => format!("{amount} bytes of {unit}"),
                 thousandths => format!("{} GiB of {unit}", decimal(thousandths)),
             }

@@ -17,6 +17,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::solver::control::Control;
+use crate::solver::engine::round_up;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::pattern_generation::{Effort, Generated, Generator, Pattern};
 use crate::solver::presolve::Reduced;
@@ -29,7 +30,9 @@ const SETTLED_SHAPES: usize = 12;
 /// Settling passes after a full pass.
 const SETTLING_ROUNDS: usize = 12;
 /// Beam widths, one after the other as the bound stalls.
-const WIDTHS: [usize; 5] = [0, 30, 150, 1000, 6000];
+const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
+/// How many of [`WIDTHS`] a branch uses: there are many branches, and each needs a bound only.
+const WIDTHS_OF_A_BRANCH: usize = 3;
 
 /// The restricted master problem.
 pub(super) struct Master<'a> {
@@ -37,6 +40,8 @@ pub(super) struct Master<'a> {
     lp: Lp,
     /// Pattern columns, in LP order after the fixed ones.
     pub(super) patterns: Vec<Pattern>,
+    /// Whether a pattern column is held at zero.
+    forbidden: Vec<bool>,
     known: FxHashSet<Pattern>,
     exchanges: Vec<Exchange>,
     /// Artificial and exchange columns.
@@ -80,7 +85,16 @@ impl<'a> Master<'a> {
         let exchanges = exchanges(reduced, scarcity);
         let columns = fixed_columns(reduced, &exchanges, unit);
         lp.add_columns(&columns);
-        Self { reduced, lp, patterns: Vec::new(), known: FxHashSet::default(), exchanges, fixed: columns.len(), unit }
+        Self {
+            reduced,
+            lp,
+            patterns: Vec::new(),
+            forbidden: Vec::new(),
+            known: FxHashSet::default(),
+            exchanges,
+            fixed: columns.len(),
+            unit,
+        }
     }
 
     /// Adds the patterns that are not there yet; how many were new.
@@ -90,6 +104,7 @@ impl<'a> Master<'a> {
             if self.known.insert(pattern.clone()) {
                 columns.push(pattern_column(self.reduced, &pattern, self.unit));
                 self.patterns.push(pattern);
+                self.forbidden.push(false);
             }
         }
         if !columns.is_empty() {
@@ -105,6 +120,20 @@ impl<'a> Master<'a> {
         }
     }
 
+    /// Forbids the patterns of shapes that cost more than `dearest`; whether that changed anything.
+    pub(super) fn cap(&mut self, dearest: i64) -> bool {
+        let mut changed = false;
+        for (at, pattern) in self.patterns.iter().enumerate() {
+            let forbidden = self.reduced.shapes[pattern.shape].cost > dearest;
+            if forbidden != self.forbidden[at] {
+                self.forbidden[at] = forbidden;
+                changed = true;
+                self.lp.set_upper(self.fixed + at, if forbidden { 0.0 } else { f64::INFINITY });
+            }
+        }
+        changed
+    }
+
     /// Sets what is left of the side rows.
     pub(super) fn set_limits(&mut self, limits: &[i64]) {
         let classes = self.reduced.classes();
@@ -113,6 +142,15 @@ impl<'a> Master<'a> {
         }
     }
 
+    /// Solves after a change of row bounds, which leaves the last basis dual feasible.
+    pub(super) fn solve_changed(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        self.lp.use_dual_simplex();
+        let solution = self.solve(control);
+        self.lp.use_primal_simplex();
+        solution
+    }
+
+    /// Solves after columns were added, which leaves the last basis primal feasible.
     pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
         let status = self.lp.solve();
         control.spend(self.lp.iterations() * (self.reduced.classes() as u64 / 4 + 4));
@@ -195,16 +233,15 @@ impl<'a> Master<'a> {
             }
             !gone[at - 1]
         });
+        self.forbidden.clear();
+        self.forbidden.resize(self.patterns.len(), false);
     }
 
     /// Bound of `theta pi` for a pass that found the ratio `ratio`.
     fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
         let reduced = self.reduced;
-        let scaled: Vec<f64> = duals
-            .iter()
-            .zip(&reduced.penalty)
-            .map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit))
-            .collect();
+        let scaled: Vec<f64> =
+            duals.iter().zip(&reduced.penalty).map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit)).collect();
         let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
             + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
         DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
@@ -275,6 +312,15 @@ pub(super) struct Relaxed {
     pub(super) ended: Ended,
 }
 
+/// Where in the tree column generation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the whole program.
+    Root,
+    /// On a branch of it.
+    Branch,
+}
+
 /// Why column generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -286,7 +332,8 @@ pub(super) enum Ended {
     Budget,
 }
 
-/// Generates columns until bound and master agree to `tolerance`, nothing improves, or `until` of the budget is used.
+/// Generates columns until bound and master agree to `tolerance`, nothing improves, the bound reaches the incumbent, or `until` of
+/// the budget is used. At the root the bound is one of the whole program and is reported.
 pub(super) fn column_generation(
     master: &mut Master<'_>,
     generator: &mut Generator<'_>,
@@ -294,27 +341,35 @@ pub(super) fn column_generation(
     tolerance: f64,
     until: f64,
     control: &mut Control<'_>,
+    place: Place,
 ) -> Option<Relaxed> {
     let mut best = start;
     let mut alpha: f64 = 0.7;
     let mut width = 0;
     let mut stalled = 0;
     let mut solution = master.solve(control)?;
+    let unit = master.unit;
+    let widths = if place == Place::Root { WIDTHS.len() } else { WIDTHS_OF_A_BRANCH };
+    let report = |best: &DualPoint, control: &mut Control<'_>| {
+        if place == Place::Root {
+            control.raise_bound(round_up(best.bound * unit), Stage::ColumnGeneration);
+        }
+    };
     let batch = (master.reduced.classes() / 2).max(40);
     loop {
         let gap = ((solution.objective - best.bound) / solution.objective.max(1e-12)).max(0.0);
         if gap <= tolerance {
             return Some(Relaxed { best, solution, ended: Ended::Converged });
         }
+        let cut_off = round_up(best.bound * unit) >= control.incumbent();
+        if cut_off {
+            return Some(Relaxed { best, solution, ended: Ended::Converged });
+        }
         if control.used() >= until || control.stop().is_some() {
             return Some(Relaxed { best, solution, ended: Ended::Budget });
         }
-        let effort = Effort {
-            width: WIDTHS[width],
-            threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02),
-            keep: 3,
-            through_classes: true,
-        };
+        let effort =
+            Effort { width: WIDTHS[width], threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02), keep: 3, through_classes: true };
         let blend = |a: &[f64], b: &[f64], scale: f64| -> Vec<f64> {
             a.iter().zip(b).map(|(centre, outer)| alpha * scale * centre + (1.0 - alpha) * outer).collect()
         };
@@ -332,7 +387,7 @@ pub(super) fn column_generation(
         if point.bound > best.bound {
             best = point;
             alpha = (alpha + 0.05).min(0.9);
-            control.raise_bound((best.bound * master.unit - 1e-3).floor() as i64, Stage::ColumnGeneration);
+            report(&best, control);
         } else {
             alpha *= 0.9;
         }
@@ -345,12 +400,12 @@ pub(super) fn column_generation(
             let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio);
             if point.bound > best.bound {
                 best = point;
-                control.raise_bound((best.bound * master.unit - 1e-3).floor() as i64, Stage::ColumnGeneration);
+                report(&best, control);
             }
             alpha *= 0.5;
             fresh = improving(master, &generated, &outer, &solution);
             if fresh.is_empty() {
-                if width + 1 == WIDTHS.len() {
+                if width + 1 == widths {
                     return Some(Relaxed { best, solution, ended: Ended::Stalled });
                 }
                 width += 1;
@@ -361,17 +416,17 @@ pub(super) fn column_generation(
         fresh.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
         let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
         control.statistics.columns += added as u64;
-        if added == 0 && width + 1 == WIDTHS.len() {
+        if added == 0 && width + 1 == widths {
             return Some(Relaxed { best, solution, ended: Ended::Stalled });
         }
         let previous = solution.objective;
         master.clean(&solution);
         solution = master.solve(control)?;
-        let tl=control.elapsed(); let z0=solution.objective*master.unit/1e6;let worst = worst_shapes(generator, &generated.ratios);
-        solution = settle(master, generator, &best, &worst, solution, until, control)?; if std::env::var("CG").is_ok(){eprintln!("it {} z {:.4} -> {:.4} lb {:.4} alpha {:.2} width {} added {} settle {:.1}ms at {:.2} cols {}",control.statistics.iterations,z0,solution.objective*master.unit/1e6,best.bound*master.unit/1e6,alpha,width,added,(control.elapsed()-tl).as_secs_f64()*1e3,control.elapsed().as_secs_f64(),master.patterns.len());}
+        let worst = worst_shapes(generator, &generated.ratios);
+        solution = settle(master, generator, &best, &worst, solution, until, control)?;
         let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
         stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
-        if (stalled >= 4 || added == 0) && width + 1 < WIDTHS.len() {
+        if (stalled >= 4 || added == 0) && width + 1 < widths {
             width += 1;
             stalled = 0;
         }
@@ -379,23 +434,21 @@ pub(super) fn column_generation(
 }
 
 /// Patterns that the master would take, with their reduced cost relative to the allowance.
-fn improving(
-    master: &Master<'_>,
-    generated: &Generated,
-    allowance: &[f64],
-    solution: &MasterSolution,
-) -> Vec<(f64, Pattern)> {
+fn improving(master: &Master<'_>, generated: &Generated, allowance: &[f64], solution: &MasterSolution) -> Vec<(f64, Pattern)> {
     generated
         .patterns
         .iter()
-        .map(|(_, pattern)| (master.reduced_cost(pattern, allowance, &solution.duals) / allowance[pattern.shape], pattern.clone()))
+        .map(|(_, pattern)| {
+            (master.reduced_cost(pattern, allowance, &solution.duals) / allowance[pattern.shape], pattern.clone())
+        })
         .filter(|(cost, _)| *cost < -1e-9)
         .collect()
 }
 
 /// The shapes that hold the bound down, worst first, without those of the dense tables.
 fn worst_shapes(generator: &Generator<'_>, ratios: &[f64]) -> Vec<usize> {
-    let mut worst: Vec<usize> = (0..ratios.len()).filter(|&shape| ratios[shape] < 1.0 - 1e-6 && !generator.is_dense(shape)).collect();
+    let mut worst: Vec<usize> =
+        (0..ratios.len()).filter(|&shape| ratios[shape] < 1.0 - 1e-6 && !generator.is_dense(shape)).collect();
     worst.sort_by(|&a, &b| ratios[a].total_cmp(&ratios[b]).then(a.cmp(&b)));
     worst.truncate(SETTLED_SHAPES);
     worst

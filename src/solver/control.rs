@@ -39,8 +39,7 @@ impl<'a> Control<'a> {
     /// Share of the budget that is used, 0 to 1 and beyond; 0 when there is none.
     pub(super) fn used(&self) -> f64 {
         let work = self.config.work_limit.map_or(0.0, |limit| self.statistics.work as f64 / limit.max(1) as f64);
-        let time =
-            self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9));
+        let time = self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9));
         work.max(time)
     }
 
@@ -54,7 +53,7 @@ impl<'a> Control<'a> {
 
     /// Why to stop now, if there is a reason.
     pub(super) fn stop(&self) -> Option<Stop> {
-        if self.bound >= self.incumbent {
+        if self.incumbent < i64::MAX && self.incumbent - self.bound <= self.incumbent / 1_000_000 {
             return Some(Stop::Optimal);
         }
         if self.gap() <= self.config.gap {
@@ -82,6 +81,7 @@ impl<'a> Control<'a> {
         self.config.gap
     }
 
+    /// Objective of the incumbent, micro-dollars.
     pub(super) fn incumbent(&self) -> i64 {
         self.incumbent
     }

@@ -1,11 +1,8 @@
 //! One dynamic program for all small shapes of an eligibility set: the best value for every amount of two dimensions.
 //!
 //! `T[a][b]` is the largest `sum_c pi_c a_c` with `sum r_c0 a_c <= a`, `sum r_c1 a_c <= b` and `a_c <= u_c`; the other dimensions are
-//! left out, so it is an upper bound for every shape with room `(a, b)`, exact where those do not bind. Values are `f32`; the
-//! caller widens bounds by [`WIDEN`].
-
-/// Relative error of a sum of `f32` values that the bound must allow for.
-pub(super) const WIDEN: f64 = 3e-6;
+//! left out, so it is an upper bound for every shape with room `(a, b)`, exact where those do not bind. Values are integers, scaled
+//! so that no sum overflows and rounded up, so the bound stays a bound.
 
 /// An item of the table.
 pub(super) struct Item {
@@ -24,6 +21,16 @@ struct Piece {
     unbounded: bool,
 }
 
+/// A bound on the value of all that fits into `room`: each item takes a share of the two dimensions, two in all.
+pub(super) fn largest<'a>(items: impl Iterator<Item = &'a Item>, room: (usize, usize)) -> f64 {
+    let share = |size: usize, room: usize| size as f64 / room.max(1) as f64;
+    let dearest = items
+        .filter(|item| item.most > 0 && item.size.0 <= room.0 && item.size.1 <= room.1)
+        .map(|item| item.value / (share(item.size.0, room.0) + share(item.size.1, room.1)))
+        .fold(0.0, f64::max);
+    2.0 * dearest
+}
+
 /// Cells that share a word of `taken`.
 const WORD: usize = 32;
 
@@ -33,17 +40,26 @@ pub(super) struct Table {
     room: (usize, usize),
     /// Cells of a row, padded to whole words.
     stride: usize,
-    value: Vec<f32>,
+    value: Vec<i32>,
+    /// Integer value of one unit of an item's value.
+    scale: f64,
     pieces: Vec<Piece>,
     /// One bit per piece and cell: the piece improved the cell.
     taken: Vec<u32>,
 }
 
 impl Table {
-    /// The table of no items for amounts up to `room`.
-    pub(super) fn empty(room: (usize, usize)) -> Self {
+    /// The table of no items for amounts up to `room`; no sum of values within it may exceed `largest`.
+    pub(super) fn empty(room: (usize, usize), largest: f64) -> Self {
         let stride = (room.1 + 1).next_multiple_of(WORD);
-        Self { room, stride, value: vec![0.0; stride * (room.0 + 1)], pieces: Vec::new(), taken: Vec::new() }
+        Self {
+            room,
+            stride,
+            value: vec![0; stride * (room.0 + 1)],
+            scale: f64::from(1 << 30) / largest.max(1e-9),
+            pieces: Vec::new(),
+            taken: Vec::new(),
+        }
     }
 
     /// Offers one more item, known to the caller as `name`.
@@ -52,10 +68,11 @@ impl Table {
         if item.most == 0 || item.size.0 > room.0 || item.size.1 > room.1 {
             return;
         }
+        let value = (item.value * self.scale).ceil() as i32;
         let by = |size: usize, room: usize| if size == 0 { usize::MAX } else { room / size };
         let fits = by(item.size.0, room.0).min(by(item.size.1, room.1));
         if item.most as usize >= fits {
-            self.apply(Piece { item: name, units: 1, size: item.size, unbounded: true }, item.value as f32);
+            self.apply(Piece { item: name, units: 1, size: item.size, unbounded: true }, value);
             return;
         }
         // Binary splitting: 1, 2, 4, ... and the rest add up to every count from 0 to `most`.
@@ -64,8 +81,7 @@ impl Table {
             let now = units.min(left);
             let size = (item.size.0 * now as usize, item.size.1 * now as usize);
             if size.0 <= room.0 && size.1 <= room.1 {
-                let value = (item.value * f64::from(now)) as f32;
-                self.apply(Piece { item: name, units: now, size, unbounded: false }, value);
+                self.apply(Piece { item: name, units: now, size, unbounded: false }, value.saturating_mul(now as i32));
             }
             left -= now;
             units *= 2;
@@ -73,7 +89,7 @@ impl Table {
     }
 
     /// Offers one piece to every cell: downwards for a piece that may be taken once, upwards for one without limit.
-    fn apply(&mut self, piece: Piece, value: f32) {
+    fn apply(&mut self, piece: Piece, value: i32) {
         let (height, stride) = (self.room.0 + 1, self.stride);
         let words = stride / WORD * height;
         let start = self.taken.len();
@@ -100,7 +116,7 @@ impl Table {
 
     /// The best value within `room`.
     pub(super) fn best(&self, room: (usize, usize)) -> f64 {
-        f64::from(self.value[room.0 * self.stride + room.1])
+        f64::from(self.value[room.0 * self.stride + room.1]) / self.scale
     }
 
     /// Counts by item of a best pattern within `room`.
@@ -131,7 +147,7 @@ impl Table {
 /// `cells[b] = max(cells[b], from[b - across] + value)` for every b from `across` on, with the bits of the improved cells.
 ///
 /// Words of 32 cells with eight independent accumulators, so that the compiler turns the loop into vector instructions.
-fn between_rows(cells: &mut [f32], from: &[f32], bits: &mut [u32], across: usize, value: f32) {
+fn between_rows(cells: &mut [i32], from: &[i32], bits: &mut [u32], across: usize, value: i32) {
     let aligned = across.next_multiple_of(WORD).min(cells.len());
     for b in across..aligned {
         let offered = from[b - across] + value;
@@ -157,7 +173,7 @@ fn between_rows(cells: &mut [f32], from: &[f32], bits: &mut [u32], across: usize
 }
 
 /// The same where source and target are one row: the order decides whether the piece can be taken again.
-fn within_row(cells: &mut [f32], bits: &mut [u32], across: usize, value: f32, unbounded: bool) {
+fn within_row(cells: &mut [i32], bits: &mut [u32], across: usize, value: i32, unbounded: bool) {
     let end = cells.len();
     let mut offer = |b: usize| {
         let offered = cells[b - across] + value;
@@ -201,7 +217,7 @@ mod tests {
         ) {
             let items: Vec<Item> =
                 rows.iter().map(|r| Item { size: (r.0, r.1.max(usize::from(r.0 == 0))), value: f64::from(r.2), most: r.3 }).collect();
-            let mut table = Table::empty((15, 45));
+            let mut table = Table::empty((15, 45), largest(items.iter(), (15, 45)));
             for (i, item) in items.iter().enumerate() {
                 table.offer(i, item);
             }

@@ -18,6 +18,13 @@ const ROUND_UP: f64 = 0.6;
 /// At most this share of the remaining nodes is rounded up in one step.
 const STEP_SHARE: f64 = 0.03;
 
+/// Nodes may cost this many times what is left by the linear relaxation.
+const DEAREST: f64 = 1.05;
+/// The greedy completion is tried once less than this share of the root's objective is left, at most so many times.
+const COMPLETE_FROM: f64 = 0.1;
+/// See [`COMPLETE_FROM`].
+const MOST_COMPLETIONS: u32 = 25;
+
 /// Values by which greedy rules judge pods, and the shapes they may use.
 pub(super) struct Guide {
     /// Value of one pod of each class (duals).
@@ -44,82 +51,115 @@ pub(super) fn dive(
     let mut slots: Vec<i64> = reduced.demand.iter().map(|&n| i64::from(n)).collect();
     let mut limits = reduced.limits.clone();
     let mut fixed: Vec<(Pattern, u32)> = Vec::new();
-    let restore = |master: &mut Master<'_>, generator: &mut Generator<'_>| {
-        master.set_demand(&reduced.demand.iter().map(|&n| i64::from(n)).collect::<Vec<_>>());
-        master.set_limits(&reduced.limits);
-        generator.set_most(reduced.demand.clone());
-    };
+    let mut best: Option<(i64, Packing)> = None;
+    let mut root = None;
+    let mut completions = 0;
     loop {
-        let Some(solution) = step_solution(reduced, master, generator, &slots, control) else {
-            restore(master, generator);
-            return None;
-        };
-        let total: f64 = solution.iter().sum();
-        if total < 1e-6 {
-            break;
-        }
-        let mut chosen: Vec<(usize, u32)> = Vec::new();
-        let mut fractions: Vec<(f64, usize)> = Vec::new();
-        for (at, &value) in solution.iter().enumerate() {
-            let floor = (value + 1e-6).floor();
-            if floor >= 1.0 {
-                chosen.push((at, floor as u32));
-            }
-            if value - floor > 1e-6 {
-                fractions.push((value - floor, at));
+        let Some((residual, values)) = step_solution(reduced, master, generator, &slots, control) else { break };
+        let root = *root.get_or_insert(residual);
+        let last = residual < 1e-6 || control.used() >= until || control.stop().is_some();
+        // Near the end the greedy rule may finish better than more rounding does.
+        if last || (residual < COMPLETE_FROM * root && completions < MOST_COMPLETIONS) {
+            completions += 1;
+            let packing = deal(reduced, fixed.clone(), guide);
+            let objective = packing.objective(reduced);
+            if best.as_ref().is_none_or(|(least, _)| objective < *least) {
+                best = Some((objective, packing));
             }
         }
-        fractions.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let share = (total * STEP_SHARE).ceil() as usize;
-        let rounding = chosen.is_empty();
-        for (rank, &(fraction, at)) in fractions.iter().enumerate() {
-            if (rounding && rank == 0) || (rank < share && fraction >= ROUND_UP) {
-                chosen.push((at, 1));
-            }
-        }
-        let mut moved = false;
-        for (at, times) in chosen {
-            let pattern = master.patterns[at].clone();
-            let usage = &reduced.shapes[pattern.shape].usage;
-            let most = usage.iter().map(|&(row, amount)| limits[row] / amount).min().unwrap_or(i64::MAX);
-            let times = times.min(u32::try_from(most.max(0)).unwrap_or(u32::MAX));
-            if times == 0 {
-                continue;
-            }
-            moved = true;
-            for &(row, amount) in usage {
-                limits[row] -= amount * i64::from(times);
-            }
-            for &(class, count) in &pattern.counts {
-                slots[class] -= i64::from(count) * i64::from(times);
-            }
-            fixed.push((pattern, times));
-        }
-        if !moved || control.used() >= until || control.stop().is_some() {
+        if last || !fix(reduced, master, &values, &mut slots, &mut limits, &mut fixed) {
             break;
         }
         master.set_demand(&slots);
         master.set_limits(&limits);
     }
-    restore(master, generator);
-    Some(deal(reduced, fixed, guide))
+    master.set_demand(&reduced.demand.iter().map(|&n| i64::from(n)).collect::<Vec<_>>());
+    master.set_limits(&reduced.limits);
+    master.cap(i64::MAX);
+    generator.set_most(reduced.demand.clone());
+    best.map(|(_, packing)| packing)
 }
 
-/// The master's values for what is left, after a few rounds of pattern generation.
+/// Fixes whole nodes, and rounds up where that wastes least; whether anything was fixed.
+fn fix(
+    reduced: &Reduced,
+    master: &Master<'_>,
+    values: &[f64],
+    slots: &mut [i64],
+    limits: &mut [i64],
+    fixed: &mut Vec<(Pattern, u32)>,
+) -> bool {
+    let mut chosen: Vec<(usize, u32)> = Vec::new();
+    let mut fractions: Vec<(f64, f64, usize)> = Vec::new();
+    for (at, &value) in values.iter().enumerate() {
+        let floor = (value + 1e-6).floor();
+        if floor >= 1.0 {
+            chosen.push((at, floor as u32));
+        }
+        let fraction = value - floor;
+        if fraction > 1e-6 {
+            // What rounding up buys without need, per unit of what is needed.
+            let waste = reduced.shapes[master.patterns[at].shape].cost as f64 * (1.0 - fraction) / fraction;
+            fractions.push((waste, fraction, at));
+        }
+    }
+    fractions.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+    let share = (values.iter().sum::<f64>() * STEP_SHARE).ceil() as usize;
+    let rounding = chosen.is_empty();
+    let mut rounded = 0;
+    for &(_, fraction, at) in &fractions {
+        if (rounding && rounded == 0) || (rounded < share && fraction >= ROUND_UP) {
+            chosen.push((at, 1));
+            rounded += 1;
+        }
+    }
+    let mut moved = false;
+    for (at, times) in chosen {
+        let pattern = master.patterns[at].clone();
+        let usage = &reduced.shapes[pattern.shape].usage;
+        let most = usage.iter().filter(|used| used.1 > 0).map(|&(row, amount)| limits[row] / amount).min().unwrap_or(i64::MAX);
+        let times = times.min(u32::try_from(most.max(0)).unwrap_or(u32::MAX));
+        if times == 0 {
+            continue;
+        }
+        moved = true;
+        for &(row, amount) in usage {
+            limits[row] -= amount * i64::from(times);
+        }
+        for &(class, count) in &pattern.counts {
+            slots[class] -= i64::from(count) * i64::from(times);
+        }
+        fixed.push((pattern, times));
+    }
+    moved
+}
+
+/// The master's objective and values for what is left, after a few rounds of pattern generation.
+///
+/// Shapes that cost more than all that is left are out: a fraction of such a node is worth nothing.
 fn step_solution(
     reduced: &Reduced,
     master: &mut Master<'_>,
     generator: &mut Generator<'_>,
     slots: &[i64],
     control: &mut Control<'_>,
-) -> Option<Vec<f64>> {
+) -> Option<(f64, Vec<f64>)> {
     let most: Vec<u32> =
         slots.iter().zip(&reduced.demand).map(|(&left, &demand)| left.clamp(0, i64::from(demand)) as u32).collect();
     // A class that only receives surplus slots may still appear in patterns: one at a time.
     generator.set_most(most.iter().map(|&n| n.max(1)).collect());
-    let mut solution = master.solve(control)?;
+    let mut solution = master.solve_changed(control)?;
+    let dearest = (solution.objective * master.unit * DEAREST) as i64;
+    if master.cap(dearest) {
+        solution = master.solve_changed(control)?;
+    }
     for _ in 0..ROUNDS {
-        let allowance = master.allowances(&solution.side_duals);
+        let mut allowance = master.allowances(&solution.side_duals);
+        for (allowed, shape) in allowance.iter_mut().zip(&reduced.shapes) {
+            if shape.cost > dearest {
+                *allowed = f64::INFINITY;
+            }
+        }
         let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
         let generated = generator.generate(&solution.duals, &allowance, effort);
         control.spend(generated.work);
@@ -135,7 +175,7 @@ fn step_solution(
             break;
         }
     }
-    Some(solution.values)
+    Some((solution.objective, solution.values))
 }
 
 /// Slots become pods.

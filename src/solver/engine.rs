@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::solver::column_generation::{DualPoint, Ended, Master, Relaxed, column_generation};
+use crate::solver::branching::{Setting, Tree, branch};
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
 use crate::solver::first_fit::first_fit;
@@ -91,7 +92,8 @@ fn improve(
     unit: f64,
     starts: &[&Packing],
 ) -> Vec<f64> {
-    let mut generator = Generator::new(reduced, &weights(reduced, scarcity));
+    let weights = weights(reduced, scarcity);
+    let mut generator = Generator::new(reduced, &weights);
     let mut master = Master::new(reduced, scarcity);
     for packing in starts {
         master.add(packing.nodes.iter().cloned());
@@ -101,14 +103,15 @@ fn improve(
         side_duals: vec![0.0; reduced.limits.len()],
         bound: control.bound() as f64 / unit,
     };
-    let fine = (control.target_gap() * 0.2).clamp(1e-6, 2e-4);
+    let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
-    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control) else {
+    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, Place::Root) else {
         return values.to_vec();
     };
     let mut pool: BTreeSet<Pattern> = BTreeSet::new();
     let mut exhausted = false;
-    for round in 0.. {
+    let mut tree: Option<Tree> = None;
+    loop {
         if control.stop().is_some() {
             break;
         }
@@ -121,7 +124,9 @@ fn improve(
         }
         search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
         if reduced.classes() <= MIP_CLASSES && control.stop().is_none() {
-            let extra: Vec<Pattern> = pool.iter().cloned().collect();
+            let allowance = master.allowances(&relaxed.solution.side_duals);
+            let mut extra: Vec<Pattern> = pool.iter().cloned().collect();
+            extra.extend(generator.near_improving(&relaxed.solution.duals, &allowance, control.gap().min(0.03)));
             let best = &relaxed.best;
             let found = restricted_mip(reduced, &master, best, &incumbent.packing, &extra, &guide, 0.15, control);
             if let Some(packing) = found {
@@ -133,7 +138,7 @@ fn improve(
         if !exhausted && of_the_bound > 0.2 * gap {
             let until = control.used() + 0.2;
             let point = relaxed.best.clone();
-            match column_generation(&mut master, &mut generator, point, fine, until, control) {
+            match column_generation(&mut master, &mut generator, point, fine, until, control, Place::Root) {
                 Some(better) => {
                     exhausted = better.ended != Ended::Budget;
                     relaxed = better;
@@ -141,7 +146,15 @@ fn improve(
                 None => exhausted = true,
             }
         } else {
-            search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1 + 0.05 * f64::from(round), &mut pool, control);
+            let tree = tree.get_or_insert_with(|| Tree::new(control.bound()));
+            let setting = Setting { reduced, scarcity, weights: &weights, guide: &guide, tolerance: fine };
+            let mut patterns = master.patterns.clone();
+            let until = control.used() + 0.25;
+            branch(&setting, tree, &mut patterns, &relaxed.best, until, control, &mut |packing, control| {
+                incumbent.offer(reduced, &packing, Stage::Branching, control);
+                search(reduced, packing, incumbent, &guide, 0.01, &mut pool, control);
+            });
+            master.add(patterns);
         }
     }
     relaxed.best.duals.iter().map(|pi| pi * unit).collect()
@@ -187,8 +200,7 @@ fn search(
 fn resource_prices(reduced: &Reduced) -> Vec<f64> {
     let rows: Vec<(f64, f64)> = (0..reduced.dimensions)
         .map(|d| {
-            let total: f64 =
-                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
             (1.0, if total > 0.0 { f64::INFINITY } else { 1.0 }.max(1.0))
         })
         .collect();
@@ -197,7 +209,11 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
         .collect();
     // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
     let mut lp = Lp::new(
-        &rows.iter().zip(&total).map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY)).collect::<Vec<_>>(),
+        &rows
+            .iter()
+            .zip(&total)
+            .map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY))
+            .collect::<Vec<_>>(),
     );
     let columns: Vec<LpColumn> = reduced
         .shapes
@@ -234,8 +250,7 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
 fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
     (0..reduced.dimensions)
         .map(|d| {
-            let total: f64 =
-                (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
             total * scarcity[d]
         })
         .collect()
@@ -243,8 +258,7 @@ fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
 
 fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>) -> Guide {
     let n = reduced.classes();
-    let sizes: Vec<f64> =
-        (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
+    let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
     let by = |key: &dyn Fn(usize) -> f64| {
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| key(b).total_cmp(&key(a)).then(a.cmp(&b)));

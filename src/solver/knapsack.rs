@@ -72,11 +72,7 @@ pub(super) fn linear_optimum(items: &Items, room: &[f64]) -> LinearOptimum {
     let (n, m) = (items.len(), room.len());
     let scale: Vec<f64> = room.iter().map(|&b| if b > 0.0 { 1.0 / b } else { 1.0 }).collect();
     let entry = |d: usize, j: usize| {
-        if j < n {
-            items.weight[d][j] * scale[d]
-        } else {
-            f64::from(u8::from(j - n == d))
-        }
+        if j < n { items.weight[d][j] * scale[d] } else { f64::from(u8::from(j - n == d)) }
     };
     let mut place = vec![Place::Upper; n];
     place.extend((0..m).map(Place::Basic));

@@ -10,6 +10,8 @@ use crate::solver::packing::{Order, Packing};
 use crate::solver::pattern_generation::Pattern;
 use crate::solver::presolve::Reduced;
 
+/// Starting temperature of the annealing, as a share of a node's average cost; it falls to zero with the budget.
+const HEAT: f64 = 0.01;
 /// Looks at the clock once in so many moves.
 const MOVES_PER_LOOK: u32 = 16;
 
@@ -25,12 +27,22 @@ pub(super) fn local_search(
 ) {
     let mut rng = ChaCha8Rng::seed_from_u64(control.seed() ^ 0x4c4e_5300);
     let mut idle = 0;
-    let mut best = packing.objective(reduced);
+    let mut current = packing.objective(reduced);
+    let mut best = packing.clone();
+    let mut least = current;
+    let begun = control.used();
+    let average = current as f64 / packing.nodes.len().max(1) as f64;
+    let mut temperature = HEAT * average;
     let mut move_number: u32 = 0;
     while packing.nodes.len() >= 2 && idle < moves {
         move_number = move_number.wrapping_add(1);
-        if move_number % MOVES_PER_LOOK == 0 && (control.used() >= until || control.stop().is_some()) {
-            return;
+        if move_number % MOVES_PER_LOOK == 0 {
+            let used = control.used();
+            if used >= until || control.stop().is_some() {
+                break;
+            }
+            let left = 1.0 - (used - begun) / (until - begun);
+            temperature = HEAT * average * left * left;
         }
         let size = rng.random_range(2..=5_usize.min(packing.nodes.len()));
         let mut removed: Vec<Pattern> = Vec::with_capacity(size);
@@ -43,7 +55,8 @@ pub(super) fn local_search(
         let kept = packing.nodes.len();
         let values = noisy(&guide.values, &pods, &mut rng);
         let order = noisy_order(guide, &pods, &mut rng);
-        packing.complete(reduced, &values, &[order], &guide.candidates, before + 1);
+        let slack = (-temperature * rng.random_range(1e-9_f64..1.0).ln()) as i64;
+        packing.complete(reduced, &values, &[order], &guide.candidates, before + slack + 1);
         for at in kept..packing.nodes.len() {
             packing.right_size_at(reduced, at);
         }
@@ -56,12 +69,15 @@ pub(super) fn local_search(
                 - removed.iter().flat_map(|n| &n.counts).map(|&(c, n)| i64::from(n) * reduced.penalty[c]).sum::<i64>();
             now - then
         };
-        if after + more_unplaced <= before {
-            idle += 1;
-            if after + more_unplaced < before {
+        let change = after + more_unplaced - before;
+        idle += 1;
+        if change <= slack {
+            current += change;
+            debug_assert_eq!(current, packing.objective(reduced), "the running objective is exact");
+            if current < least {
+                least = current;
                 idle = 0;
-                best += after + more_unplaced - before;
-                debug_assert_eq!(best, packing.objective(reduced), "the running objective is exact");
+                best.clone_from(packing);
                 improved(packing, control);
             }
         } else {
@@ -72,9 +88,9 @@ pub(super) fn local_search(
             for node in removed {
                 packing.push(reduced, node);
             }
-            idle += 1;
         }
     }
+    *packing = best;
 }
 
 /// A node to take out: mostly one that costs more than its pods are worth, sometimes any.
@@ -106,11 +122,8 @@ fn noisy_order(guide: &Guide, pods: &[u32], rng: &mut impl Rng) -> Order {
     let base = &guide.orders[rng.random_range(0..guide.orders.len())].0;
     let present: Vec<usize> = base.iter().copied().filter(|&class| pods[class] > 0).collect();
     let noise = rng.random_range(0.0..0.5) * present.len() as f64;
-    let mut keyed: Vec<(f64, usize)> = present
-        .into_iter()
-        .enumerate()
-        .map(|(rank, class)| (rank as f64 + noise * rng.random_range(0.0..1.0), class))
-        .collect();
+    let mut keyed: Vec<(f64, usize)> =
+        present.into_iter().enumerate().map(|(rank, class)| (rank as f64 + noise * rng.random_range(0.0..1.0), class)).collect();
     keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     Order(keyed.into_iter().map(|(_, class)| class).collect())
 }

@@ -63,6 +63,11 @@ impl Lp {
         self.set_int(c"simplex_strategy", 4);
     }
 
+    /// Chooses the dual simplex method: after changing row bounds the last basis stays dual feasible.
+    pub(super) fn use_dual_simplex(&mut self) {
+        self.set_int(c"simplex_strategy", 1);
+    }
+
     /// Stops a mixed-integer solve at that relative gap.
     pub(super) fn set_mip_gap(&mut self, gap: f64) {
         self.set_float(c"mip_rel_gap", gap);
@@ -136,6 +141,12 @@ impl Lp {
     pub(super) fn set_row(&mut self, row: usize, lower: f64, upper: f64) {
         // SAFETY: a live instance; HiGHS checks the index.
         unsafe { ffi::Highs_changeRowBounds(self.highs, row as i32, lower, upper) };
+    }
+
+    /// Changes the upper bound of a column.
+    pub(super) fn set_upper(&mut self, column: usize, upper: f64) {
+        // SAFETY: a live instance; HiGHS checks the index.
+        unsafe { ffi::Highs_changeColBounds(self.highs, column as i32, 0.0, upper) };
     }
 
     /// Deletes the marked columns; the others keep their order.

@@ -2,6 +2,7 @@
 //!
 //! The formulation is in `models/README.md`; the names here are those of that page.
 
+mod branching;
 mod column_generation;
 mod config;
 mod control;

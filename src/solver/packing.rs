@@ -30,9 +30,9 @@ impl Packing {
         nodes + penalties
     }
 
-    /// Whether the side rows have room for a node of `shape`.
+    /// Whether the side rows have room for a node of `shape`; a row with a negative amount (a branch's lower limit) always has.
     pub(super) fn admits(&self, reduced: &Reduced, shape: usize) -> bool {
-        reduced.shapes[shape].usage.iter().all(|&(row, amount)| self.limits[row] >= amount)
+        reduced.shapes[shape].usage.iter().all(|&(row, amount)| amount <= 0 || self.limits[row] >= amount)
     }
 
     /// Adds a node whose pods are among the unplaced.

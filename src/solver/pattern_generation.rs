@@ -22,6 +22,11 @@ const VARIANTS_OF_FEW: usize = 40;
 /// See [`VARIANTS_OF_FEW`].
 const VARIANTS_PER_SHAPE: usize = 8;
 
+/// Beam width, and patterns of one shape, when columns for the integer stages are gathered.
+const NEAR_WIDTH: usize = 400;
+/// See [`NEAR_WIDTH`].
+const NEAR_PER_SHAPE: usize = 40;
+
 /// A pattern of the reduced program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Pattern {
@@ -114,9 +119,7 @@ impl<'a> Generator<'a> {
                 .shapes
                 .iter()
                 .enumerate()
-                .map(|(at, shape)| {
-                    ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at)
-                })
+                .map(|(at, shape)| ((shape.bound_capacity[first] as u128 + 1) * (shape.bound_capacity[second] as u128 + 1), at))
                 .collect();
             shapes.sort_unstable();
             for (cells, at) in shapes {
@@ -201,8 +204,8 @@ impl<'a> Generator<'a> {
         if effort.through_classes {
             self.through_classes(duals, allowance, &tables, &mut generated.patterns);
         }
-        generated.work += self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>()
-            * duals.len() as u64;
+        generated.work +=
+            self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>() * duals.len() as u64;
         generated.patterns.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         generated.patterns.dedup_by(|a, b| a.1 == b.1);
         generated
@@ -244,6 +247,35 @@ impl<'a> Generator<'a> {
         (patterns, work)
     }
 
+    /// Patterns of every shape that are worth at least `1 - slack` of their allowance: columns for the integer stages.
+    pub(super) fn near_improving(&self, duals: &[f64], allowance: &[f64], slack: f64) -> Vec<Pattern> {
+        let found: Vec<Vec<Pattern>> = (0..self.reduced.shapes.len())
+            .into_par_iter()
+            .map(|shape| {
+                let s = &self.reduced.shapes[shape];
+                let items = self.items(shape, duals, false);
+                let room: Vec<f64> = s.capacity.iter().map(|&b| b as f64).collect();
+                let floor = allowance[shape] * (1.0 - slack);
+                let linear = knapsack::linear_optimum(&items, &room);
+                if linear.bound <= floor {
+                    return Vec::new();
+                }
+                let searched = knapsack::search(&items, &room, &linear, floor, NEAR_WIDTH, NEAR_PER_SHAPE);
+                let rounded = knapsack::rounded(&items, &room, &linear);
+                searched
+                    .patterns
+                    .into_iter()
+                    .chain([rounded])
+                    .map(|(_, counts)| {
+                        let counts = items.class.iter().zip(&counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
+                        Pattern { shape, counts }
+                    })
+                    .collect()
+            })
+            .collect();
+        found.into_iter().flatten().collect()
+    }
+
     /// Whether a dense table serves the shape.
     pub(super) fn is_dense(&self, shape: usize) -> bool {
         self.group_of[shape].is_some()
@@ -263,16 +295,18 @@ impl<'a> Generator<'a> {
             .map(|(room, members)| {
                 let sets: Vec<usize> = members.iter().map(|&at| self.groups[at].eligible).collect();
                 let shared = |class: usize| sets.iter().all(|&set| self.reduced.eligible_bits[set].contains(class));
-                let mut base = Table::empty(room);
+                let items: Vec<dense::Item> =
+                    (0..self.reduced.classes()).map(|class| self.dense_item(class, dimensions, duals)).collect();
+                let mut base = Table::empty(room, dense::largest(items.iter(), room));
                 for class in (0..self.reduced.classes()).filter(|&class| shared(class)) {
-                    base.offer(class, &self.dense_item(class, dimensions, duals));
+                    base.offer(class, &items[class]);
                 }
                 members
                     .par_iter()
                     .map(|&at| {
                         let mut table = base.clone();
                         for &class in self.reduced.eligible[self.groups[at].eligible].iter().filter(|&&class| !shared(class)) {
-                            table.offer(class, &self.dense_item(class, dimensions, duals));
+                            table.offer(class, &items[class]);
                         }
                         (at, table)
                     })
@@ -305,7 +339,7 @@ impl<'a> Generator<'a> {
         let target = allowance * (1.0 + effort.threshold);
         if let (Some(table), Some((first, second))) = (table, self.dense_dimensions) {
             let room = (s.bound_capacity[first] as usize, s.bound_capacity[second] as usize);
-            let bound = table.best(room) * (1.0 + dense::WIDEN) + weightless;
+            let bound = table.best(room) + weightless;
             let mut result = ShapeResult { bound, y: None, patterns: Vec::new(), work: 1 };
             if bound <= target {
                 return result;
@@ -408,13 +442,7 @@ impl<'a> Generator<'a> {
 
     /// For each class the best pattern that holds it, over the shapes with a dense table: columns that touch every row speed the
     /// master up far more than more columns for the same few rows.
-    fn through_classes(
-        &self,
-        duals: &[f64],
-        allowance: &[f64],
-        tables: &[Table],
-        patterns: &mut Vec<(f64, Pattern)>,
-    ) {
+    fn through_classes(&self, duals: &[f64], allowance: &[f64], tables: &[Table], patterns: &mut Vec<(f64, Pattern)>) {
         let reduced = self.reduced;
         let Some((first, second)) = self.dense_dimensions else { return };
         let found: Vec<Option<(f64, Pattern)>> = (0..reduced.classes())

@@ -93,13 +93,11 @@ fn gcd(a: i64, b: i64) -> i64 {
 /// Reduces `problem`, which has been checked.
 pub(super) fn presolve(problem: &Problem) -> Reduced {
     let fits = |class: usize, shape: usize| problem.fits_alone(class, shape);
-    let class_origin: Vec<usize> = (0..problem.classes.len())
-        .filter(|&class| (0..problem.shapes.len()).any(|shape| fits(class, shape)))
-        .collect();
+    let class_origin: Vec<usize> =
+        (0..problem.classes.len()).filter(|&class| (0..problem.shapes.len()).any(|shape| fits(class, shape))).collect();
     let dimensions = problem.dimensions;
-    let divisor: Vec<i64> = (0..dimensions)
-        .map(|d| class_origin.iter().map(|&c| problem.classes[c].request[d]).fold(0, gcd).max(1))
-        .collect();
+    let divisor: Vec<i64> =
+        (0..dimensions).map(|d| class_origin.iter().map(|&c| problem.classes[c].request[d]).fold(0, gcd).max(1)).collect();
     let mut reduced = Reduced {
         dimensions,
         demand: class_origin.iter().map(|&c| problem.classes[c].demand).collect(),
@@ -172,9 +170,7 @@ fn takes_no_more(kept: &[(usize, i64)], other: &[(usize, i64)]) -> bool {
 }
 
 fn total_demand(reduced: &Reduced, list: &[usize]) -> Vec<i64> {
-    (0..reduced.dimensions)
-        .map(|d| list.iter().map(|&c| reduced.request_of(c)[d] * i64::from(reduced.demand[c])).sum())
-        .collect()
+    (0..reduced.dimensions).map(|d| list.iter().map(|&c| reduced.request_of(c)[d] * i64::from(reduced.demand[c])).sum()).collect()
 }
 
 /// `ratios[d][e]`: the most of dimension `d` that one unit of dimension `e` can bring; infinite if some pod takes none of `e`.

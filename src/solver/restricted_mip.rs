@@ -44,10 +44,8 @@ pub(super) fn restricted_mip(
     patterns.extend(chosen.into_iter().map(|(_, pattern)| pattern));
     patterns.sort();
     patterns.dedup();
-    let start: Vec<f64> = patterns
-        .iter()
-        .map(|pattern| incumbent.nodes.iter().filter(|node| *node == pattern).count() as f64)
-        .collect();
+    let start: Vec<f64> =
+        patterns.iter().map(|pattern| incumbent.nodes.iter().filter(|node| *node == pattern).count() as f64).collect();
     let mut program = master.integer_program(&patterns, &start, &incumbent.unplaced);
     program.set_node_limit(MOST_NODES);
     program.set_mip_gap((control.target_gap() * 0.5).max(1e-6));
