@@ -1,7 +1,7 @@
 //! What a command starts from: manifests and catalog, with everything that a reader should know about them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 use super::args::InputArgs;
@@ -23,7 +23,7 @@ pub(super) struct Input {
 impl Input {
     /// Reads what the arguments name.
     pub(super) fn read(args: &InputArgs) -> Result<Self, Failure> {
-        let sources: Vec<_> = args.filenames.iter().cloned().map(manifests::Source::from).collect();
+        let sources = args.filenames.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
         let loaded = manifests::load(&sources).map_err(Failure::input)?;
         let catalog = read_catalog(args.catalog.as_ref())?;
         let mut notices = loaded.notices;
@@ -37,6 +37,15 @@ impl Input {
         for notice in &self.notices {
             say(&format!("note: {notice}"));
         }
+    }
+}
+
+/// `-` is stdin, everything else a path.
+fn source(path: &Path) -> Result<manifests::Source, Failure> {
+    if path == Path::new("-") {
+        manifests::Source::from_reader("standard input", std::io::stdin().lock()).map_err(Failure::input)
+    } else {
+        Ok(manifests::Source::Path(path.to_path_buf()))
     }
 }
 

@@ -29,6 +29,13 @@ pub const INITIALIZED: &str = "karpenter.sh/initialized";
 /// `karpenter.k8s.aws/instance-tenancy`: `default` or `dedicated`, chosen at launch.
 pub const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 
+/// Stands for the field `metadata.name` of a node where a node-affinity term names it (`matchFields`). The colon makes it no label
+/// key, so no node that is still to be bought ever has it.
+pub const NODE_NAME_FIELD: &str = "field:metadata.name";
+/// Required by an alternative that no node can meet (an empty node-affinity term, a contradiction). The blank makes it no label
+/// key, so nothing ever defines it.
+pub const NO_NODE: &str = "no node";
+
 /// The domain of the AWS provider's own labels.
 pub const AWS_DOMAIN: &str = "karpenter.k8s.aws";
 /// The domain of Karpenter core's labels.

@@ -1,1 +1,6 @@
 //! Kubernetes types and their conversion into the domain.
+//!
+//! [`crd`] are the custom resources as the API server stores them; [`convert`] turns them, and pod templates, into plain values.
+
+pub mod convert;
+pub mod crd;

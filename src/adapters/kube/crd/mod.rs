@@ -1,0 +1,20 @@
+//! The custom resources: Karpenter's own API groups and field names, so that objects move between the two unchanged.
+//!
+//! Fields after Karpenter core v1.15.0 and its AWS provider v1.15.1. The types hold what a user may write and what the
+//! controllers report; defaults and validation rules of the schema are not here.
+
+mod ec2_node_class;
+mod node_claim;
+mod node_pool;
+
+pub use ec2_node_class::{
+    AmiSelectorTerm, AmiStatus, BlockDeviceMapping, CapacityReservationSelectorTerm, CapacityReservationStatus,
+    ConnectionTracking, CpuOptions, EC2NodeClass, EC2NodeClassSpec, EC2NodeClassStatus, EbsBlockDevice, EnclaveOptions,
+    MetadataOptions, NetworkInterfaceSpec, PlacementGroupSelector, SecurityGroupSelectorTerm, SecurityGroupStatus,
+    SubnetSelectorTerm, SubnetStatus,
+};
+pub use node_claim::{NodeClaim, NodeClaimCondition, NodeClaimResources, NodeClaimSpec, NodeClaimStatus};
+pub use node_pool::{
+    DisruptionBudget, DisruptionSpec, NodeClassReference, NodePool, NodePoolSpec, NodePoolStatus, NodeRequirement, NodeTemplate,
+    NodeTemplateMetadata, NodeTemplateSpec,
+};

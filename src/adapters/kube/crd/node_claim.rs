@@ -1,0 +1,134 @@
+//! `karpenter.sh/v1 NodeClaim`: a node that was asked for, and what became of it.
+//!
+//! Absent fields are not written at all (no `null`), so that a printed NodeClaim can be applied as it is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::adapters::kube::crd::node_pool::{NodeClassReference, NodeRequirement};
+
+/// What a NodeClaim asks for; it never changes.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "karpenter.sh", version = "v1", kind = "NodeClaim", plural = "nodeclaims", category = "karpenter")]
+#[kube(status = "NodeClaimStatus", derive = "PartialEq")]
+#[serde(rename_all = "camelCase")]
+pub struct NodeClaimSpec {
+    /// Taints that pods must tolerate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taints: Option<Vec<Taint>>,
+    /// Taints that something removes while the node starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_taints: Option<Vec<Taint>>,
+    /// What the labels of the node must be; names the instance types, zones and capacity types that will do.
+    pub requirements: Vec<NodeRequirement>,
+    /// What the node must at least hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<NodeClaimResources>,
+    /// How the instance is set up.
+    pub node_class_ref: NodeClassReference,
+    /// The longest that draining may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period: Option<String>,
+    /// How long the node lives, a duration or `Never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_after: Option<String>,
+}
+
+/// What a node must at least hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeClaimResources {
+    /// Sum of its pods' requests and of the DaemonSets'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<BTreeMap<String, Quantity>>,
+}
+
+/// What became of a NodeClaim.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeClaimStatus {
+    /// Name of the node, from its registration on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// `aws:///<zone>/<instance-id>`.
+    #[serde(rename = "providerID", skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
+    /// The AMI.
+    #[serde(rename = "imageID", skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// What the instance type has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<BTreeMap<String, Quantity>>,
+    /// What is left for pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocatable: Option<BTreeMap<String, Quantity>>,
+    /// `Launched`, `Registered`, `Initialized`, `Consolidatable`, `Drifted`, ..., `Ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Vec<NodeClaimCondition>>,
+    /// When a pod last came or went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_pod_event_time: Option<Time>,
+}
+
+/// A condition; unlike those of other kinds it needs neither reason nor message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeClaimCondition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// When the status last changed.
+    pub last_transition_time: Time,
+    /// A word for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The generation that it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_fields_are_not_written() {
+        let claim = NodeClaim::new(
+            "default-1",
+            NodeClaimSpec {
+                taints: None,
+                startup_taints: None,
+                requirements: vec![NodeRequirement {
+                    key: "kubernetes.io/arch".to_owned(),
+                    operator: "Exists".to_owned(),
+                    values: None,
+                    min_values: None,
+                }],
+                resources: None,
+                node_class_ref: NodeClassReference {
+                    group: "karpenter.k8s.aws".to_owned(),
+                    kind: "EC2NodeClass".to_owned(),
+                    name: "default".to_owned(),
+                },
+                termination_grace_period: None,
+                expire_after: Some("720h".to_owned()),
+            },
+        );
+        let written = serde_json::to_string(&claim).expect("a NodeClaim is JSON");
+        assert_eq!(
+            written,
+            r#"{"apiVersion":"karpenter.sh/v1","kind":"NodeClaim","metadata":{"name":"default-1"},"spec":{"requirements":[{"key":"kubernetes.io/arch","operator":"Exists"}],"nodeClassRef":{"group":"karpenter.k8s.aws","kind":"EC2NodeClass","name":"default"},"expireAfter":"720h"}}"#
+        );
+    }
+}
