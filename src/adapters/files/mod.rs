@@ -1,1 +1,3 @@
 //! Files: manifests and catalogs.
+
+pub mod manifests;
