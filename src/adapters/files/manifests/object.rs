@@ -236,12 +236,14 @@ impl Objects {
                 Ok(typed) => Ok((identity, typed)),
                 Err(error) => {
                     let path = error.path().to_string();
-                    let field = if path == "." { String::new() } else { path };
                     let problem = error.into_inner().to_string();
-                    let mend = if field == "apiVersion" {
-                        "convert the object to that version (`kubectl convert`, or read it anew from the cluster)"
+                    // The types check the version before they know a path.
+                    let version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+                    let (field, mend) = if path == "." && problem.contains(&format!("{version:?}")) {
+                        ("apiVersion".to_owned(), "give the object in the version that is expected, as the cluster serves it")
                     } else {
-                        "write the type that the field has in the Kubernetes API; text that looks like a number or a boolean needs quotes"
+                        let mend = "write the type that the Kubernetes API has there; text that looks like a number needs quotes";
+                        (if path == "." { String::new() } else { path }, mend)
                     };
                     Err(identity.error(FieldError::new(field, problem, mend)))
                 }
@@ -345,7 +347,8 @@ impl Objects {
         let pods = pods.map_err(|error| identity.error(error))?;
         let template = self.template(identity, "spec.template.spec", spec.as_ref())?;
         let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
-        self.workloads.push(WorkloadObject { kind, namespace, name, owner, pods, template });
+        let file = identity.file.to_owned();
+        self.workloads.push(WorkloadObject { file, kind, namespace, name, owner, pods, template });
         Ok(())
     }
 

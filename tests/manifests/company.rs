@@ -1,0 +1,1 @@
+//! The examples: they load without errors and hold what their README promises.
