@@ -7,10 +7,11 @@
 //! | [`domain`] | quantities, requirements, taints, instance types, NodePools, pods, plans: plain values |
 //! | [`solver`] | the engine: [`solver::Problem`] → [`solver::Solution`], numbers only |
 //! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
+//! | [`report`] | plans for people and programs: table, Markdown, JSON |
 //! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes types |
 //! | [`cli`] | arguments, output, exit codes |
 //!
-//! `default-features = false` leaves `domain`, `solver` and `planning`: the engine without I/O.
+//! `default-features = false` leaves `domain`, `solver` and `planning`: the engine without I/O; the feature `report` adds `report`.
 
 pub mod domain;
 pub mod planning;
@@ -20,3 +21,5 @@ pub mod solver;
 pub mod adapters;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "report")]
+pub mod report;

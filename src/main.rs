@@ -1,3 +1,7 @@
 //! The `supercargo` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supercargo::cli::run(std::env::args_os())
+}

@@ -1,6 +1,11 @@
-//! The catalog: what EC2 sells in a region, where, and for how much.
+//! The catalog: what EC2 sells in a region, where, for how much, and how we know.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::domain::money::UsdPerHour;
+
+pub use crate::domain::instance_type::InstanceType;
 
 /// How capacity is paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,13 +49,28 @@ pub struct Offering {
     pub price_kind: PriceKind,
 }
 
-/// What DescribeInstanceTypes says about a type, and its offerings.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InstanceType {
-    /// `m7i.large`.
-    pub name: String,
-    /// Where and how it is sold, sorted by zone and capacity type.
-    pub offerings: Vec<Offering>,
+/// Where one part of a catalog comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Who says so, with the version: `EC2 DescribeInstanceTypes as shipped in moto 5.2.5`.
+    pub origin: String,
+    /// The day that it describes, `2026-07-20`.
+    pub as_of: String,
+}
+
+/// Where the parts of a catalog come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// Facts of instance types.
+    pub instance_types: Source,
+    /// Which type is sold in which zone.
+    pub zones: Source,
+    /// On-Demand prices.
+    pub on_demand: Source,
+    /// Spot prices.
+    pub spot: Source,
+    /// EBS prices.
+    pub ebs: Source,
 }
 
 /// Everything that EC2 sells in one region, at one moment.
@@ -60,4 +80,54 @@ pub struct Catalog {
     pub region: String,
     /// Sorted by name; no two have the same.
     pub instance_types: Vec<InstanceType>,
+    /// Micro-dollars per GiB and month by EBS volume type (`gp3`), capacity alone. Never empty.
+    pub ebs_prices: BTreeMap<String, i64>,
+    /// Where all this comes from.
+    pub provenance: Provenance,
+    /// The day of the On-Demand prices, `2026-07-20`: the age of the catalog as users should see it.
+    pub prices_as_of: String,
+}
+
+impl Catalog {
+    /// The type of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&InstanceType> {
+        let at = self.instance_types.binary_search_by(|instance_type| instance_type.name.as_str().cmp(name)).ok()?;
+        self.instance_types.get(at)
+    }
+
+    /// Zones in which anything is sold.
+    #[must_use]
+    pub fn zones(&self) -> BTreeSet<&str> {
+        self.offerings().map(|(_, offering)| offering.zone.as_str()).collect()
+    }
+
+    /// Every offering with its type, by type, zone and capacity type.
+    pub fn offerings(&self) -> impl Iterator<Item = (&InstanceType, &Offering)> {
+        self.instance_types.iter().flat_map(|instance_type| instance_type.offerings.iter().map(move |o| (instance_type, o)))
+    }
+
+    /// Whether any Spot price is computed by a rule: every output that uses one has to say so.
+    #[must_use]
+    pub fn has_estimates(&self) -> bool {
+        self.offerings().any(|(_, offering)| offering.price_kind == PriceKind::Estimated)
+    }
+
+    /// One line: what is in it, how old it is, and whether Spot prices are an estimate.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let spot = if self.has_estimates() {
+            format!("Spot prices are an ESTIMATE ({})", self.provenance.spot.origin)
+        } else {
+            format!("Spot prices as of {}", self.provenance.spot.as_of)
+        };
+        format!(
+            "{}: {} instance types in {} zones, On-Demand prices as of {} ({}), {spot}",
+            self.region,
+            self.instance_types.len(),
+            self.zones().len(),
+            self.prices_as_of,
+            self.provenance.on_demand.origin,
+        )
+    }
 }

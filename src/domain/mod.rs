@@ -6,6 +6,7 @@
 pub mod allocatable;
 pub mod catalog;
 pub mod cluster;
+pub mod instance_type;
 pub mod labels;
 pub mod money;
 pub mod node_class;

@@ -21,6 +21,19 @@ pub enum AmiFamily {
     Custom,
 }
 
+impl AmiFamily {
+    /// The value of the label `node.kubernetes.io/windows-build`; `None` for families of Linux.
+    #[must_use]
+    pub const fn windows_build(self) -> Option<&'static str> {
+        match self {
+            Self::Windows2019 => Some("10.0.17763"),
+            Self::Windows2022 => Some("10.0.20348"),
+            Self::Windows2025 => Some("10.0.26100"),
+            Self::Al2 | Self::Al2023 | Self::Bottlerocket | Self::Custom => None,
+        }
+    }
+}
+
 /// A hard eviction threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EvictionThreshold {

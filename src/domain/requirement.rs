@@ -130,6 +130,18 @@ impl Requirement {
         (!self.complement).then_some(&self.values)
     }
 
+    /// The values that it names: allowed ones of a finite set, excluded ones otherwise.
+    #[must_use]
+    pub fn named(&self) -> &BTreeSet<String> {
+        &self.values
+    }
+
+    /// The inclusive integer bounds `(least, most)`.
+    #[must_use]
+    pub fn bounds(&self) -> (Option<i64>, Option<i64>) {
+        (self.at_least, self.at_most)
+    }
+
     /// Whether no value is allowed (`DoesNotExist`).
     #[must_use]
     pub fn is_none(&self) -> bool {

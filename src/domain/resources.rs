@@ -131,3 +131,22 @@ impl Resources {
         self.0.is_empty()
     }
 }
+
+/// `amount` of the resource `name` as a Kubernetes quantity: `1500m` of CPU, `512Mi` of memory, `2` of anything else.
+///
+/// Exact: parsing it gives the amount back.
+#[must_use]
+pub fn quantity_text(name: &str, amount: i64) -> String {
+    const BINARY: [(&str, i64); 2] = [("Gi", 1 << 30), ("Mi", 1 << 20)];
+    match name {
+        ResourceName::CPU if amount % 1_000 == 0 => (amount / 1_000).to_string(),
+        ResourceName::CPU => format!("{amount}m"),
+        ResourceName::MEMORY | ResourceName::EPHEMERAL_STORAGE if amount != 0 => {
+            match BINARY.into_iter().find(|(_, unit)| amount % unit == 0) {
+                Some((suffix, unit)) => format!("{}{suffix}", amount / unit),
+                None => amount.to_string(),
+            }
+        }
+        _ => amount.to_string(),
+    }
+}

@@ -1,1 +1,37 @@
 //! The bridge between Kubernetes terms and numbers: pods → classes, NodePools x offerings → shapes, Solution → Plan.
+//!
+//! [`plan`] is the way in: a `ClusterView` and a `Catalog` go in, a [`Planned`] comes out. [`explain`] says why it is as it is.
+
+mod assembly;
+mod candidates;
+mod cost;
+mod demand;
+pub mod explain;
+mod hitting_set;
+mod limits;
+mod market;
+mod min_values;
+mod obstacles;
+mod plan;
+mod program;
+mod reasons;
+mod supply;
+mod tier;
+mod variants;
+pub mod verifier;
+
+pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
+pub use cost::CostModel;
+pub use demand::{Demand, PodClass, Scope};
+pub use market::{Cell, Market, MarketOffer, MarketType};
+pub use plan::{NodeOrigin, PlanError, Planned, plan};
+pub use program::{LimitRow, ShapeOrigin, TierProgram};
+pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
+pub use tier::SolvedTier;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,25 @@
 //!
 //! The formulation is in `models/README.md`; the names here are those of that page.
 
+mod branching;
+mod column_generation;
 mod config;
+mod control;
+mod dense;
+mod diving;
+mod engine;
 mod first_fit;
+mod knapsack;
+mod local_search;
+mod lp_backend;
+mod packing;
+mod pattern_generation;
+mod presolve;
 pub mod problem;
+mod restricted_mip;
 pub mod solution;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use config::{SolveConfig, SolveError};
@@ -30,30 +44,59 @@ pub fn solve(
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Solution, SolveError> {
     problem.check()?;
-    let patterns = first_fit::first_fit(problem);
-    let (mut cost, mut nodes) = (0, 0);
-    let mut unplaced: Vec<u32> = problem.classes.iter().map(|class| class.demand).collect();
-    for pattern in &patterns {
-        cost += problem.shapes[pattern.shape].cost * i64::from(pattern.nodes);
-        nodes += u64::from(pattern.nodes);
-        for &(class, count) in &pattern.counts {
-            unplaced[class] -= count * pattern.nodes;
-        }
+    let reduced = presolve::presolve(problem);
+    let mut control = control::Control::new(config, clock, observer);
+    let forced: i64 = {
+        let kept: std::collections::BTreeSet<usize> = reduced.class_origin.iter().copied().collect();
+        let left = problem.classes.iter().enumerate().filter(|(class, _)| !kept.contains(class));
+        left.map(|(_, class)| i64::from(class.demand) * class.penalty).sum()
+    };
+    let outcome = if reduced.classes() == 0 {
+        control.lower_incumbent(0, Stage::FirstFit);
+        engine::Outcome { packing: packing::Packing::empty(&reduced), first_fit: FirstFit::default(), duals: Vec::new() }
+    } else {
+        engine::run(&reduced, &mut control)
+    };
+    Ok(assemble(problem, &reduced, outcome, &control, forced))
+}
+
+/// Translates the engine's answer into the indices of the problem.
+fn assemble(
+    problem: &Problem,
+    reduced: &presolve::Reduced,
+    outcome: engine::Outcome,
+    control: &control::Control<'_>,
+    forced: i64,
+) -> Solution {
+    let mut alike: BTreeMap<(usize, Vec<(usize, u32)>), u32> = BTreeMap::new();
+    for node in &outcome.packing.nodes {
+        let counts = node.counts.iter().map(|&(class, count)| (reduced.class_origin[class], count)).collect();
+        *alike.entry((reduced.shapes[node.shape].origin, counts)).or_default() += 1;
     }
+    let patterns: Vec<PatternUse> =
+        alike.into_iter().map(|((shape, counts), nodes)| PatternUse { shape, counts, nodes }).collect();
+    let mut unplaced: Vec<u32> = problem.classes.iter().map(|class| class.demand).collect();
+    for (class, &left) in outcome.packing.unplaced.iter().enumerate() {
+        unplaced[reduced.class_origin[class]] = left;
+    }
+    let cost: i64 = patterns.iter().map(|pattern| problem.shapes[pattern.shape].cost * i64::from(pattern.nodes)).sum();
     let penalties: i64 = unplaced.iter().zip(&problem.classes).map(|(&n, class)| i64::from(n) * class.penalty).sum();
-    let first_fit = FirstFit { cost, nodes, unplaced: unplaced.iter().map(|&n| u64::from(n)).sum() };
-    let objective = cost + penalties;
-    observer(Progress { stage: Stage::FirstFit, incumbent: objective, bound: 0, elapsed: clock() });
-    let _ = config;
-    Ok(Solution {
+    let mut duals: Vec<f64> = problem.classes.iter().map(|class| class.penalty as f64).collect();
+    for (class, &dual) in outcome.duals.iter().enumerate() {
+        duals[reduced.class_origin[class]] = dual;
+    }
+    let forced_pods: u64 =
+        unplaced.iter().map(|&n| u64::from(n)).sum::<u64>() - outcome.packing.unplaced.iter().map(|&n| u64::from(n)).sum::<u64>();
+    let first_fit = FirstFit { unplaced: outcome.first_fit.unplaced + forced_pods, ..outcome.first_fit };
+    Solution {
         patterns,
         unplaced,
         cost,
-        objective,
-        bound: 0,
-        duals: vec![0.0; problem.classes.len()],
+        objective: cost + penalties,
+        bound: control.bound() + forced,
+        duals,
         first_fit,
-        stop: Stop::WorkLimit,
-        statistics: Statistics::default(),
-    })
+        stop: control.stop().unwrap_or(Stop::GapReached),
+        statistics: control.statistics.clone(),
+    }
 }

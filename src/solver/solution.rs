@@ -16,7 +16,7 @@ pub struct PatternUse {
 /// What made the engine stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Incumbent and bound agree to a micro-dollar.
+    /// Incumbent and bound agree to one millionth, the accuracy of the linear programs.
     Optimal,
     /// The gap that was asked for is reached.
     GapReached,

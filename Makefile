@@ -1,0 +1,37 @@
+# `make run` plans the example cluster, `make test` runs every test; both install what the build needs first.
+
+CARGO ?= cargo
+# What HiGHS needs to build, by the command or the header that shows it is there.
+PACKAGES = cmake g++ make libclang-dev pkg-config
+
+.PHONY: setup run test lint fmt doc bench catalog-rebuild check
+
+# Installs the build tools that are missing, on Debian and Ubuntu; elsewhere it names them.
+setup:
+	@.ci/setup $(PACKAGES)
+
+run: setup
+	$(CARGO) run --release --locked -- plan -f examples/company
+
+test: setup
+	$(CARGO) test --locked --all-targets
+	$(CARGO) test --locked --doc
+
+fmt:
+	$(CARGO) fmt --check
+
+lint: setup
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
+
+doc: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+bench: setup
+	$(CARGO) bench --locked
+
+# Makes the embedded catalog again from its sources; needs python3, go and the network.
+catalog-rebuild:
+	pricing-cache/rebuild/run
+
+check: fmt lint test

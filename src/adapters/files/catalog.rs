@@ -1,0 +1,179 @@
+//! Catalogs from files: the snapshot that is built in, and folders of the same form.
+//!
+//! The schema is in `pricing-cache/README.md`. Reading is strict: a plan on a catalog that was cut off, or in which a price is
+//! zero or in another unit, would be wrong without anyone noticing. So every type needs a line in every table, every zone must
+//! be known, and whatever is not as it should be is one error with its place and its mend.
+
+mod instance_types;
+mod offerings;
+mod properties;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::adapters::files::catalog::offerings::SpotPrices;
+use crate::adapters::files::catalog::properties::Properties;
+use crate::adapters::files::catalog::table::Table;
+use crate::domain::catalog::{Catalog, Provenance};
+
+const PROPERTIES: &str = "catalog.properties";
+const EBS: &str = "ebs.csv";
+const INSTANCE_TYPES: &str = "instance-types.csv";
+const OFFERINGS: &str = "offerings.csv";
+const SPOT: &str = "spot.csv";
+
+/// The files of a catalog.
+const FILES: [&str; 5] = [PROPERTIES, EBS, INSTANCE_TYPES, OFFERINGS, SPOT];
+
+/// A file of a catalog has a few hundred KiB; one above this is something else, and is not read.
+const LARGEST_FILE: u64 = 32 << 20;
+
+/// The volume types that a NodeClass may ask for.
+const VOLUME_TYPES: [&str; 7] = ["gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"];
+
+/// Why a catalog cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The operating system refused.
+    #[error("cannot read `{}`: {source}; name a folder with the files {}", path.display(), FILES.join(", "))]
+    Unreadable {
+        /// File or folder.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// A file as a whole is wrong.
+    #[error("{file}: {problem}; {mend}")]
+    File {
+        /// Name of the file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        mend: String,
+    },
+    /// A line is wrong.
+    #[error("{file}:{line}: {problem}; {mend}")]
+    Line {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        mend: String,
+    },
+    /// A cell is wrong.
+    #[error("{file}:{line}: column `{column}`: {problem}; {mend}")]
+    Cell {
+        /// Name of the file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Name of the column.
+        column: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        mend: String,
+    },
+}
+
+impl CatalogError {
+    fn file(file: &str, problem: &str, mend: &str) -> Self {
+        Self::File { file: file.to_owned(), problem: problem.to_owned(), mend: mend.to_owned() }
+    }
+
+    fn line(file: &str, line: u64, problem: &str, mend: &str) -> Self {
+        Self::Line { file: file.to_owned(), line, problem: problem.to_owned(), mend: mend.to_owned() }
+    }
+
+    fn cell(file: &str, line: u64, column: &str, problem: &str, mend: &str) -> Self {
+        let (file, column) = (file.to_owned(), column.to_owned());
+        Self::Cell { file, line, column, problem: problem.to_owned(), mend: mend.to_owned() }
+    }
+}
+
+/// The catalog of us-east-1 that is part of the program.
+///
+/// # Errors
+/// None for a build that passed its tests: they read it.
+pub fn embedded() -> Result<Catalog, CatalogError> {
+    parse(&[
+        (PROPERTIES, include_str!("../../../pricing-cache/us-east-1/catalog.properties")),
+        (EBS, include_str!("../../../pricing-cache/us-east-1/ebs.csv")),
+        (INSTANCE_TYPES, include_str!("../../../pricing-cache/us-east-1/instance-types.csv")),
+        (OFFERINGS, include_str!("../../../pricing-cache/us-east-1/offerings.csv")),
+        (SPOT, include_str!("../../../pricing-cache/us-east-1/spot.csv")),
+    ])
+}
+
+/// The catalog in the folder `path`.
+///
+/// # Errors
+/// A file that cannot be read, is above 32 MiB, or breaks the schema; the first one found.
+pub fn read(path: &Path) -> Result<Catalog, CatalogError> {
+    let load = |name| load(&path.join(name));
+    let files = [load(PROPERTIES)?, load(EBS)?, load(INSTANCE_TYPES)?, load(OFFERINGS)?, load(SPOT)?];
+    parse(&files.each_ref().map(|(label, text)| (label.as_str(), text.as_str())))
+}
+
+/// How errors name the file, and its text.
+fn load(path: &Path) -> Result<(String, String), CatalogError> {
+    let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
+    let label = path.display().to_string();
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(CatalogError::file(&label, "larger than 32 MiB, so it is no catalog", "name another folder"));
+    }
+    read.map_err(unreadable)?;
+    Ok((label, text))
+}
+
+/// A catalog from names and texts of its files, in the order of [`FILES`].
+fn parse(files: &[(&str, &str); 5]) -> Result<Catalog, CatalogError> {
+    let [properties, ebs, instance_types, offerings, spot] = *files;
+    let properties = Properties::parse(properties.0, properties.1)?;
+    let region = properties.get("region")?.to_owned();
+    let provenance = Provenance {
+        instance_types: properties.source("instance_types")?,
+        zones: properties.source("zones")?,
+        on_demand: properties.source("on_demand")?,
+        spot: properties.source("spot")?,
+        ebs: properties.source("ebs")?,
+    };
+    let spot_kind = properties.spot_kind()?;
+    let ebs_prices = ebs_prices(ebs)?;
+    let mut types = instance_types::parse(instance_types)?;
+    let spot = SpotPrices::parse(spot, &region)?;
+    offerings::add(offerings, &spot, spot_kind, &mut types)?;
+    let prices_as_of = provenance.on_demand.as_of.clone();
+    Ok(Catalog { region, instance_types: types.into_values().collect(), ebs_prices, provenance, prices_as_of })
+}
+
+fn ebs_prices((file, text): (&str, &str)) -> Result<BTreeMap<String, i64>, CatalogError> {
+    let table = Table::parse(file, text)?;
+    let columns = table.columns(&["volume_type", "usd_per_gib_month"])?;
+    let mut prices = BTreeMap::new();
+    for row in table.rows(&columns) {
+        let volume_type = row.text("volume_type")?;
+        let micros = row.price("usd_per_gib_month")?.micros();
+        if prices.insert(volume_type.to_owned(), micros).is_some() {
+            return Err(row.wrong("volume_type", &format!("`{volume_type}` is there twice"), "remove one of the lines"));
+        }
+    }
+    match VOLUME_TYPES.iter().find(|volume_type| !prices.contains_key(**volume_type)) {
+        Some(missing) => Err(CatalogError::file(file, &format!("no price for `{missing}`"), "add its line")),
+        None => Ok(prices),
+    }
+}
+
+#[cfg(test)]
+mod tests;

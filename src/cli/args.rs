@@ -1,0 +1,182 @@
+//! The arguments, as the help text tells them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::money::UsdPerHour;
+
+/// The cheapest EC2 nodes for the pods of Kubernetes manifests, with a proof of how near to the optimum they are.
+#[derive(Debug, Parser)]
+#[command(name = "supercargo", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Plan the nodes for the pods of the manifests. Exit code 1 when pods stay unplaced.
+    Plan(PlanArgs),
+    /// Say why a pod is where it is, or why it cannot be placed; or why a node is what it is.
+    Explain(ExplainArgs),
+    /// Check a plan (`plan -o json`) against the manifests. Exit code 1 when it breaks a rule.
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InputArgs {
+    /// Manifests: a file, a folder, or `-` for stdin; may be repeated.
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    pub(super) filenames: Vec<PathBuf>,
+    /// Folder with a catalog of instance types and prices; the embedded one of us-east-1 if not given.
+    #[arg(long, value_name = "PATH", env = "SUPERCARGO_CATALOG")]
+    pub(super) catalog: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SolveArgs {
+    /// Stop when at most this share of the cost could still be saved; 0 asks for a proof of optimality.
+    #[arg(long, value_name = "SHARE", default_value = "0.001", value_parser = share, env = "SUPERCARGO_GAP")]
+    pub(super) gap: f64,
+    /// Stop after this many seconds with the best plan found.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, env = "SUPERCARGO_TIMEOUT")]
+    pub(super) timeout: Duration,
+    /// Stop after this much work, in units that are the same on every machine; no limit if not given.
+    #[arg(long, value_name = "N", env = "SUPERCARGO_WORK")]
+    pub(super) work: Option<u64>,
+    /// Seed of every random choice.
+    #[arg(long, value_name = "N", default_value = "0", env = "SUPERCARGO_SEED")]
+    pub(super) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CostArgs {
+    /// Fixed cost of a node besides its instance and root volume (a licence, an agent), in dollars per hour.
+    #[arg(long, value_name = "USD", default_value = "0", value_parser = usd_per_hour, env = "SUPERCARGO_FEE_PER_NODE")]
+    pub(super) fee_per_node: UsdPerHour,
+    /// Leave root volumes out of the cost.
+    #[arg(long)]
+    pub(super) no_root_volume: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// For programs; the schema is in docs/plan-json.md.
+    Json,
+    /// The NodeClaims.
+    Yaml,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value = "table", env = "SUPERCARGO_OUTPUT")]
+    pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) solve: SolveArgs,
+    #[command(flatten)]
+    pub(super) costs: CostArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(subcommand)]
+    pub(super) subject: Subject,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Subject {
+    /// Why a pod is where it is, or why it cannot be placed.
+    Pod {
+        /// `NAMESPACE/NAME`.
+        name: String,
+        #[command(flatten)]
+        context: ExplainContext,
+    },
+    /// Why a node is what it is.
+    Node {
+        /// The node's number in the table of `plan`.
+        number: usize,
+        #[command(flatten)]
+        context: ExplainContext,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainContext {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) solve: SolveArgs,
+    #[command(flatten)]
+    pub(super) costs: CostArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The plan, as `plan -o json` prints it.
+    #[arg(value_name = "PLAN.json")]
+    pub(super) plan: PathBuf,
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("a share is a number from 0 to below 1, such as 0.001 for 0.1 %".to_owned()),
+    }
+}
+
+/// The longest time limit, in seconds: a day.
+const LONGEST: f64 = 86_400.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("a time limit is a number of seconds above 0, at most {LONGEST}")),
+    }
+}
+
+/// The dearest fee: far above any instance, and small enough for every sum.
+const DEAREST_FEE: UsdPerHour = UsdPerHour::from_micros(1_000_000_000);
+
+fn usd_per_hour(text: &str) -> Result<UsdPerHour, String> {
+    UsdPerHour::parse(text)
+        .filter(|fee| *fee <= DEAREST_FEE)
+        .ok_or_else(|| "a fee is dollars per hour with at most six decimals, at most 1000, such as 0.01".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_outside_their_range_are_refused() {
+        for text in ["NaN", "-0.1", "1", "inf", "x"] {
+            assert!(share(text).is_err(), "share {text}");
+        }
+        for text in ["NaN", "0", "-1", "inf", "1e9", "x"] {
+            assert!(seconds(text).is_err(), "seconds {text}");
+        }
+        for text in ["NaN", "-1", "1001", "0.0000001"] {
+            assert!(usd_per_hour(text).is_err(), "fee {text}");
+        }
+        assert_eq!(usd_per_hour("0.01"), Ok(UsdPerHour::from_micros(10_000)));
+    }
+}

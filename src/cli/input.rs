@@ -1,0 +1,100 @@
+//! What a command starts from: manifests and catalog, with everything that a reader should know about them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::args::InputArgs;
+use super::output::say;
+use crate::adapters::files::{catalog, manifests};
+use crate::domain::catalog::Catalog;
+use crate::domain::cluster::ClusterView;
+use crate::domain::pod::UnmodelledRule;
+use crate::report::summary::count;
+
+/// Manifests and catalog.
+pub(super) struct Input {
+    pub(super) cluster: ClusterView,
+    pub(super) catalog: Catalog,
+    /// Sentences without a full stop.
+    pub(super) notices: Vec<String>,
+}
+
+impl Input {
+    /// Reads what the arguments name.
+    pub(super) fn read(args: &InputArgs) -> Result<Self, Failure> {
+        let sources = args.filenames.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
+        let loaded = manifests::load(&sources).map_err(Failure::input)?;
+        let catalog = read_catalog(args.catalog.as_ref())?;
+        let mut notices = loaded.notices;
+        notices.extend(ignored(&loaded.ignored));
+        notices.extend(unmodelled(&loaded.cluster));
+        Ok(Self { cluster: loaded.cluster, catalog, notices })
+    }
+
+    /// Tells the notices on stderr.
+    pub(super) fn tell(&self) {
+        for notice in &self.notices {
+            say(&format!("note: {notice}"));
+        }
+    }
+}
+
+/// `-` is stdin, everything else a path.
+fn source(path: &Path) -> Result<manifests::Source, Failure> {
+    if path == Path::new("-") {
+        manifests::Source::from_reader("standard input", std::io::stdin().lock()).map_err(Failure::input)
+    } else {
+        Ok(manifests::Source::Path(path.to_path_buf()))
+    }
+}
+
+fn read_catalog(path: Option<&PathBuf>) -> Result<Catalog, Failure> {
+    path.map_or_else(catalog::embedded, |path| catalog::read(path)).map_err(Failure::input)
+}
+
+/// Kinds that are not read, with their numbers.
+fn ignored(kinds: &BTreeMap<String, usize>) -> Option<String> {
+    let named: Vec<String> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    (!named.is_empty()).then(|| format!("not read, because no node depends on them: {}", named.join(", ")))
+}
+
+/// Rules of pods that the plan does not contain, with the number of pods that carry each.
+fn unmodelled(cluster: &ClusterView) -> Option<String> {
+    let mut carriers: BTreeMap<UnmodelledRule, usize> = BTreeMap::new();
+    for rule in cluster.pods.iter().flat_map(|pod| &pod.spec.unmodelled) {
+        *carriers.entry(*rule).or_default() += 1;
+    }
+    let named: Vec<String> =
+        carriers.iter().map(|(rule, pods)| format!("{} of {}", rule.as_str(), count(*pods, "pod"))).collect();
+    (!named.is_empty()).then(|| format!("the plan does not contain: {}", named.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::pod::{Pod, PodSpec, Workload};
+
+    #[test]
+    fn notices_count_what_is_left_out() {
+        let kinds = BTreeMap::from([("CronJob".to_owned(), 2), ("Service".to_owned(), 7)]);
+        assert_eq!(ignored(&kinds).as_deref(), Some("not read, because no node depends on them: 2 CronJob, 7 Service"));
+        assert_eq!(ignored(&BTreeMap::new()), None);
+
+        let pod = |unmodelled: Vec<UnmodelledRule>| Pod {
+            namespace: "a".to_owned(),
+            name: "b".to_owned(),
+            workload: Arc::new(Workload { kind: "Pod".to_owned(), name: "b".to_owned() }),
+            spec: Arc::new(PodSpec { unmodelled, ..PodSpec::default() }),
+        };
+        let spread = pod(vec![UnmodelledRule::TopologySpread]);
+        let cluster = ClusterView {
+            pods: vec![pod(Vec::new()), spread.clone(), pod(vec![UnmodelledRule::TopologySpread, UnmodelledRule::HostPort])],
+            ..ClusterView::default()
+        };
+        let expected = "the plan does not contain: topology spread constraints of 2 pods, host ports of 1 pod";
+        assert_eq!(unmodelled(&cluster).as_deref(), Some(expected));
+    }
+}

@@ -1,0 +1,45 @@
+//! `supercargo verify`: does a plan that was made earlier, or elsewhere, keep every rule?
+
+use std::fmt::Write as _;
+
+use super::args::VerifyArgs;
+use super::input::Input;
+use super::plan::{cost_model, overhead};
+use super::{Answer, Failure, output};
+use crate::planning::verifier;
+use crate::report::json::PlanDocument;
+use crate::report::summary::count;
+
+/// Checks the plan and lists what is wrong with it.
+pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
+    let file = args.plan.display();
+    let text = std::fs::read(&args.plan).map_err(|problem| {
+        Failure::Input(format!("{file}: cannot be read: {problem}\n  hint: give the output of `supercargo plan -o json`"))
+    })?;
+    let refuse = |problem: &dyn std::fmt::Display| {
+        Failure::Input(format!("{file}: {problem}\n  hint: give the output of `supercargo plan -o json` for the same manifests"))
+    };
+    let document = PlanDocument::parse(&text).map_err(|problem| refuse(&problem))?;
+    let input = Input::read(&args.input)?;
+    input.tell();
+    let plan = document.to_plan(&input.cluster).map_err(|problem| refuse(&problem))?;
+    let fee = document.fee_per_node().ok_or_else(|| refuse(&"costModel.feePerNode: is not an amount of dollars per hour"))?;
+    let model = cost_model(document.cost_model.root_volumes, fee);
+    let verdict = verifier::verify(&input.cluster, &input.catalog, &plan, &|pool| overhead(&input, &model, pool));
+    if verdict.is_sound() {
+        output::print(&format!(
+            "sound: {} on {} keep every rule, at ${}/h\n",
+            count(plan.nodes.iter().map(|node| node.pods.len()).sum(), "pod"),
+            count(plan.nodes.len(), "node"),
+            verdict.cost
+        ))?;
+        return Ok(Answer::Yes);
+    }
+    let mut listed = format!("{}:\n", count(verdict.violations.len(), "broken rule"));
+    for violation in &verdict.violations {
+        // Writing to a String cannot fail.
+        let _ = writeln!(listed, "  {violation}");
+    }
+    output::print(&listed)?;
+    Ok(Answer::No)
+}

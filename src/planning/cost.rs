@@ -1,0 +1,32 @@
+//! What a node costs besides its instance: the volumes that its NodeClass maps, and a fixed fee.
+//!
+//! The objective is everything that a node costs, because the fixed part decides between few large and many small nodes.
+
+use crate::domain::allocatable;
+use crate::domain::catalog::Catalog;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_class::NodeClass;
+
+/// Which costs besides the instance's price count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CostModel {
+    /// Whether the EBS volumes of the NodeClass count, at the catalog's price per GiB-month.
+    pub volumes: bool,
+    /// Licence or management fee of one node, at least 0.
+    pub fee_per_node: UsdPerHour,
+}
+
+impl CostModel {
+    /// The default of the command line: volumes count, no fee.
+    #[must_use]
+    pub const fn volumes_only() -> Self {
+        Self { volumes: true, fee_per_node: UsdPerHour::ZERO }
+    }
+
+    /// What a node of `node_class` costs besides its instance.
+    #[must_use]
+    pub fn overhead(&self, node_class: &NodeClass, catalog: &Catalog) -> UsdPerHour {
+        let volumes = if self.volumes { allocatable::root_volume_cost(node_class, catalog) } else { UsdPerHour::ZERO };
+        volumes + self.fee_per_node
+    }
+}

@@ -1,0 +1,195 @@
+//! Small catalogs and clusters for tests: prices and sizes that can be added up in the head.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::catalog::{CapacityType, Catalog, Offering, PriceKind, Provenance, Source};
+use crate::domain::cluster::ClusterView;
+use crate::domain::instance_type::{Architecture, Device, InstanceType, Network};
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_class::{EvictionThreshold, NodeClass};
+use crate::domain::node_pool::{NodeClassRef, NodePool};
+use crate::domain::pod::{DaemonSet, Pod, PodSpec, Workload};
+use crate::domain::requirement::{Operator, Requirement, Requirements};
+use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::taint::{Effect, Taint, Toleration};
+use crate::planning::cost::CostModel;
+use crate::planning::plan::{Planned, plan};
+use crate::solver::SolveConfig;
+
+pub(super) const GIB: i64 = 1 << 30;
+
+/// A type with 4 GiB per vCPU at `price` micro-dollars On-Demand in zones a and b, and on Spot at half of it in zone a.
+pub(super) fn instance(name: &str, architecture: Architecture, vcpus: i64, price: i64) -> InstanceType {
+    let offering = |zone: &str, capacity_type, price| Offering {
+        zone: zone.to_owned(),
+        capacity_type,
+        price: UsdPerHour::from_micros(price),
+        price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
+    };
+    InstanceType {
+        name: name.to_owned(),
+        architecture,
+        vcpus,
+        memory_mib: vcpus * 4096,
+        cpu_manufacturer: "Intel".to_owned(),
+        clock_mhz: 3_000,
+        hypervisor: "nitro".to_owned(),
+        bare_metal: false,
+        burstable: false,
+        current_generation: true,
+        on_demand: true,
+        spot: true,
+        nested_virtualization: false,
+        enclaves: true,
+        network: Network {
+            interfaces_per_card: vec![4],
+            default_card: 0,
+            ipv4_per_interface: 15,
+            ena: true,
+            efa_interfaces: 0,
+            branch_interfaces: 0,
+            encryption_in_transit: true,
+            bandwidth_mbps: Some(1_000),
+        },
+        ebs_bandwidth_mbps: Some(1_000),
+        instance_store_gb: None,
+        instance_store_nvme: false,
+        gpus: Vec::new(),
+        accelerators: Vec::new(),
+        neuron_devices: Vec::new(),
+        offerings: vec![
+            offering("us-east-1a", CapacityType::OnDemand, price),
+            offering("us-east-1a", CapacityType::Spot, price / 2),
+            offering("us-east-1b", CapacityType::OnDemand, price),
+        ],
+    }
+}
+
+/// m5 (amd64) and m7g (arm64, a tenth cheaper) with 2, 4, 8 and 16 vCPUs at 0.05 $ a vCPU, and one g5 with a GPU.
+pub(super) fn catalog() -> Catalog {
+    let sizes = [("large", 2), ("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16)];
+    let mut types: Vec<InstanceType> = sizes
+        .iter()
+        .flat_map(|&(size, vcpus)| {
+            [
+                instance(&format!("m5.{size}"), Architecture::Amd64, vcpus, vcpus * 50_000),
+                instance(&format!("m7g.{size}"), Architecture::Arm64, vcpus, vcpus * 45_000),
+            ]
+        })
+        .collect();
+    let mut gpu = instance("g5.xlarge", Architecture::Amd64, 4, 1_000_000);
+    gpu.gpus =
+        vec![Device { name: "A10G".to_owned(), manufacturer: "NVIDIA".to_owned(), count: 1, memory_mib: 24_576, cores: 0 }];
+    types.push(gpu);
+    types.sort_by(|a, b| a.name.cmp(&b.name));
+    let source = || Source { origin: "a test".to_owned(), as_of: "2026-01-01".to_owned() };
+    Catalog {
+        region: "us-east-1".to_owned(),
+        instance_types: types,
+        ebs_prices: BTreeMap::from([("gp3".to_owned(), 80_000)]),
+        provenance: Provenance { instance_types: source(), zones: source(), on_demand: source(), spot: source(), ebs: source() },
+        prices_as_of: "2026-01-01".to_owned(),
+    }
+}
+
+/// A NodeClass whose kubelet keeps nothing, so that a vCPU is 1,000 milli-cores for pods.
+pub(super) fn node_class() -> NodeClass {
+    let mut made = NodeClass::al2023("default");
+    for resource in [ResourceName::CPU, ResourceName::MEMORY, ResourceName::EPHEMERAL_STORAGE] {
+        made.kubelet.kube_reserved.insert(resource.to_owned(), 0);
+    }
+    for signal in ["memory.available", "nodefs.available"] {
+        made.kubelet.eviction_hard.insert(signal.to_owned(), EvictionThreshold::Bytes(0));
+    }
+    made
+}
+
+/// A NodePool of that NodeClass, with requirements as `(key, operator, values)`.
+pub(super) fn pool(name: &str, requirements: &[(&str, Operator, &[&str])]) -> NodePool {
+    NodePool {
+        name: name.to_owned(),
+        weight: 0,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        taints: Vec::new(),
+        startup_taints: Vec::new(),
+        requirements: required(requirements),
+        node_class_ref: NodeClassRef {
+            group: "karpenter.k8s.aws".to_owned(),
+            kind: "EC2NodeClass".to_owned(),
+            name: "default".to_owned(),
+        },
+        expire_after: None,
+        termination_grace_period: None,
+        limits: BTreeMap::new(),
+    }
+}
+
+pub(super) fn required(requirements: &[(&str, Operator, &[&str])]) -> Requirements {
+    let mut made = Requirements::new();
+    for (key, operator, values) in requirements {
+        made.add(key, Requirement::new(*operator, values).expect("the requirements of tests are valid"));
+    }
+    made
+}
+
+pub(super) fn taint(text: &str) -> Taint {
+    Taint { key: text.to_owned(), value: String::new(), effect: Effect::NoSchedule }
+}
+
+pub(super) fn toleration(text: &str) -> Toleration {
+    Toleration { key: Some(text.to_owned()), value: None, effect: None }
+}
+
+/// A pod's spec of `cores` and 1 GiB per core, without rules.
+pub(super) fn spec(cores: i64) -> PodSpec {
+    let requests = Resources::new()
+        .with(ResourceName::CPU, cores * 1_000)
+        .with(ResourceName::MEMORY, cores * GIB)
+        .with(ResourceName::PODS, 1);
+    PodSpec { requests, node_alternatives: vec![Requirements::new()], ..PodSpec::default() }
+}
+
+/// `spec` with each of `alternatives` as an affinity term.
+pub(super) fn with_terms(spec: PodSpec, alternatives: &[&[(&str, Operator, &[&str])]]) -> PodSpec {
+    PodSpec { node_alternatives: alternatives.iter().map(|term| required(term)).collect(), ..spec }
+}
+
+/// A cluster of these NodePools and, per entry, so many pods of a spec.
+pub(super) fn cluster(pools: Vec<NodePool>, pods: &[(usize, PodSpec)]) -> ClusterView {
+    let mut made = Vec::new();
+    for (number, (count, spec)) in pods.iter().enumerate() {
+        let workload = Arc::new(Workload { kind: "Deployment".to_owned(), name: format!("w{number}") });
+        let spec = Arc::new(spec.clone());
+        made.extend((0..*count).map(|pod| Pod {
+            namespace: "default".to_owned(),
+            name: format!("w{number}-{pod}"),
+            workload: Arc::clone(&workload),
+            spec: Arc::clone(&spec),
+        }));
+    }
+    ClusterView {
+        pods: made,
+        daemon_sets: Vec::new(),
+        node_pools: pools,
+        node_classes: BTreeMap::from([("default".to_owned(), node_class())]),
+    }
+}
+
+pub(super) fn daemon_set(name: &str, spec: PodSpec) -> DaemonSet {
+    DaemonSet { namespace: "kube-system".to_owned(), name: name.to_owned(), spec: Arc::new(spec) }
+}
+
+/// The plan for `cluster` on the small catalog: no volumes, no fee.
+pub(super) fn planned(cluster: &ClusterView) -> Planned {
+    planned_within(cluster, 20_000)
+}
+
+/// The same within so many units of work.
+pub(super) fn planned_within(cluster: &ClusterView, work: u64) -> Planned {
+    let config = SolveConfig { gap: 0.0, work_limit: Some(work), deadline: None, seed: 1 };
+    let costs = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
+    plan(cluster, &catalog(), &costs, &config, &|| Duration::ZERO, &mut |_| {}).expect("the clusters of tests are sound")
+}

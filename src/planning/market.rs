@@ -1,0 +1,226 @@
+//! What EC2 sells to nodes of one NodeClass, indexed so that a requirement is answered once and not once per instance type.
+//!
+//! A requirement on a label of the instance type is tested against the distinct values of that label (some dozens) instead of
+//! against every type; a requirement on zone, zone id or capacity type is tested against the *cells*, the distinct (zone,
+//! capacity type) pairs. Because an instance type has one value per label, types and cells can be tested separately: a node
+//! meets a set of requirements exactly when its type meets those on types and its cell those on cells.
+//!
+//! Karpenter core v1.15.0 tests a NodeClaim's remaining types and offerings the same way
+//! (`pkg/controllers/provisioning/scheduling/nodeclaim.go`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixedbitset::FixedBitSet;
+
+use crate::domain::allocatable;
+use crate::domain::catalog::{CapacityType, Catalog, InstanceType, PriceKind};
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_class::NodeClass;
+use crate::domain::requirement::{Requirement, Requirements};
+use crate::domain::resources::Resources;
+
+/// Whether a label belongs to the offering and not to the instance type.
+pub(super) fn is_offering_label(key: &str) -> bool {
+    matches!(key, labels::ZONE | labels::ZONE_ID | labels::CAPACITY_TYPE)
+}
+
+/// A zone and a capacity type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// Zone name.
+    pub zone: String,
+    /// On-Demand or Spot.
+    pub capacity_type: CapacityType,
+    /// Zone id, where the NodeClass's status says it.
+    pub zone_id: Option<String>,
+}
+
+impl Cell {
+    /// Whether a node here satisfies `requirement` on `key`, a label of the offering. An unknown zone id satisfies only what
+    /// accepts an absent label: a plan must not bet on it.
+    #[must_use]
+    pub fn satisfies(&self, key: &str, requirement: &Requirement) -> bool {
+        match key {
+            labels::ZONE => requirement.has(&self.zone),
+            labels::CAPACITY_TYPE => requirement.has(self.capacity_type.as_str()),
+            labels::ZONE_ID => match &self.zone_id {
+                Some(id) => requirement.has(id),
+                None => requirement.accepts_absence(),
+            },
+            _ => true,
+        }
+    }
+
+    /// The value of an offering label here.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        match key {
+            labels::ZONE => Some(&self.zone),
+            labels::CAPACITY_TYPE => Some(self.capacity_type.as_str()),
+            labels::ZONE_ID => self.zone_id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// A type in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketOffer {
+    /// Index into [`Market::cells`].
+    pub cell: usize,
+    /// Price of the instance alone.
+    pub price: UsdPerHour,
+    /// Whether the price is listed or estimated.
+    pub price_kind: PriceKind,
+}
+
+/// An instance type as nodes of the NodeClass see it.
+#[derive(Clone, Debug)]
+pub struct MarketType {
+    /// `m7i.large`.
+    pub name: String,
+    /// Labels of the type.
+    pub requirements: Requirements,
+    /// What EC2 says it has; limits count this.
+    pub capacity: Resources,
+    /// What the kubelet offers to pods.
+    pub allocatable: Resources,
+    /// Where it is sold, by cell.
+    pub offers: Vec<MarketOffer>,
+}
+
+/// Everything that a NodeClass can launch.
+#[derive(Clone, Debug)]
+pub struct Market {
+    /// By name.
+    pub types: Vec<MarketType>,
+    /// By zone and capacity type.
+    pub cells: Vec<Cell>,
+    labels: BTreeMap<String, LabelIndex>,
+}
+
+/// The types by their requirement on one label.
+#[derive(Clone, Debug)]
+struct LabelIndex {
+    undefined: FixedBitSet,
+    values: Vec<(Requirement, FixedBitSet)>,
+}
+
+impl Market {
+    /// What `node_class` can launch out of `catalog`. Types that it cannot launch, or that are sold in none of its zones, are not
+    /// in it.
+    #[must_use]
+    pub fn new(node_class: &NodeClass, catalog: &Catalog) -> Self {
+        let zone_allowed = |zone: &str| node_class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone));
+        let sold: Vec<&InstanceType> = catalog
+            .instance_types
+            .iter()
+            .filter(|t| t.offerings.iter().any(|o| zone_allowed(&o.zone)) && allocatable::is_compatible(t, node_class))
+            .collect();
+        let pairs: BTreeSet<(&str, CapacityType)> = sold
+            .iter()
+            .flat_map(|t| &t.offerings)
+            .filter(|o| zone_allowed(&o.zone))
+            .map(|o| (o.zone.as_str(), o.capacity_type))
+            .collect();
+        let number: BTreeMap<(&str, CapacityType), usize> = pairs.iter().copied().zip(0..).collect();
+        let cells = pairs
+            .iter()
+            .map(|&(zone, capacity_type)| Cell {
+                zone: zone.to_owned(),
+                capacity_type,
+                zone_id: node_class.zones.as_ref().and_then(|zones| zones.get(zone).cloned().flatten()),
+            })
+            .collect();
+        let types: Vec<MarketType> = sold
+            .iter()
+            .map(|t| {
+                let mut offers: Vec<MarketOffer> = t
+                    .offerings
+                    .iter()
+                    .filter_map(|o| {
+                        let cell = *number.get(&(o.zone.as_str(), o.capacity_type))?;
+                        Some(MarketOffer { cell, price: o.price, price_kind: o.price_kind })
+                    })
+                    .collect();
+                offers.sort_by_key(|offer| offer.cell);
+                MarketType {
+                    name: t.name.clone(),
+                    requirements: t.requirements(node_class, &catalog.region),
+                    capacity: allocatable::capacity(t, node_class),
+                    allocatable: allocatable::allocatable(t, node_class),
+                    offers,
+                }
+            })
+            .collect();
+        let labels = index_labels(&types);
+        Self { types, cells, labels }
+    }
+
+    /// The types that satisfy `requirement` on `key`, a label that is not the offering's. A type without the label satisfies it:
+    /// the NodePool answers for such labels.
+    #[must_use]
+    pub fn types_with(&self, key: &str, requirement: &Requirement) -> FixedBitSet {
+        let Some(index) = self.labels.get(key) else {
+            return all(self.types.len());
+        };
+        let mut found = index.undefined.clone();
+        for (value, types) in &index.values {
+            if value.intersects(requirement) {
+                found.union_with(types);
+            }
+        }
+        found
+    }
+
+    /// The types and the cells that satisfy all of `requirements`, as far as they are about types and cells.
+    #[must_use]
+    pub fn satisfying(&self, requirements: &Requirements) -> (FixedBitSet, FixedBitSet) {
+        let (mut types, mut cells) = (all(self.types.len()), all(self.cells.len()));
+        for (key, requirement) in requirements.iter() {
+            if is_offering_label(key) {
+                for (number, cell) in self.cells.iter().enumerate() {
+                    if !cell.satisfies(key, requirement) {
+                        cells.set(number, false);
+                    }
+                }
+            } else {
+                types.intersect_with(&self.types_with(key, requirement));
+            }
+        }
+        (types, cells)
+    }
+}
+
+/// The set of all numbers below `len`.
+pub(super) fn all(len: usize) -> FixedBitSet {
+    let mut set = FixedBitSet::with_capacity(len);
+    set.insert_range(..);
+    set
+}
+
+fn index_labels(types: &[MarketType]) -> BTreeMap<String, LabelIndex> {
+    let mut by_value: BTreeMap<&str, BTreeMap<&Requirement, FixedBitSet>> = BTreeMap::new();
+    for (number, t) in types.iter().enumerate() {
+        for (key, requirement) in t.requirements.iter().filter(|(key, _)| !is_offering_label(key)) {
+            by_value
+                .entry(key)
+                .or_default()
+                .entry(requirement)
+                .or_insert_with(|| FixedBitSet::with_capacity(types.len()))
+                .insert(number);
+        }
+    }
+    by_value
+        .into_iter()
+        .map(|(key, values)| {
+            let mut undefined = all(types.len());
+            for types in values.values() {
+                undefined.difference_with(types);
+            }
+            let values = values.into_iter().map(|(value, types)| (value.clone(), types)).collect();
+            (key.to_owned(), LabelIndex { undefined, values })
+        })
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! From a cluster to a plan: tier by tier, program, solution, pods dealt to nodes.
+//!
+//! A tier sees the pods that the heavier ones left over, and its own share of the limits on time and work. The plan's cost is
+//! added up again from its nodes; its bound is the sum of the tiers' bounds for the pods that they place.
+
+use std::collections::VecDeque;
+
+use crate::domain::catalog::Catalog;
+use crate::domain::cluster::ClusterView;
+use crate::domain::money::UsdPerHour;
+use crate::domain::plan::{FirstFitOutcome, Plan, PlannedNode, StopReason};
+use crate::planning::assembly;
+use crate::planning::candidates::Holders;
+use crate::planning::cost::CostModel;
+use crate::planning::demand::Demand;
+use crate::planning::program::TierProgram;
+use crate::planning::reasons;
+use crate::planning::supply::Supply;
+use crate::planning::tier::{self, Effort, SolvedTier};
+use crate::solver::{Clock, Progress, SolveConfig, SolveError, Stop};
+
+/// Why there is no plan at all. A pod that fits nowhere is not an error: [`Plan::unplaced`] lists it with its reasons.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A NodePool refers to a NodeClass that is not among the cluster's.
+    #[error("NodePool {node_pool}: there is no EC2NodeClass {node_class}")]
+    MissingNodeClass {
+        /// The NodePool.
+        node_pool: String,
+        /// The name that it refers to.
+        node_class: String,
+    },
+    /// The open labels of a NodePool have more combinations than a plan can tell apart.
+    #[error("NodePool {node_pool}: its open labels have {variants} combinations that pods tell apart, more than a plan can hold")]
+    TooManyVariants {
+        /// The NodePool.
+        node_pool: String,
+        /// How many combinations, at least.
+        variants: usize,
+    },
+    /// The engine refused the program: a bug, since the program is made here.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+}
+
+/// Where a node of the plan comes from; `Planned::origins` has one per node of the plan, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeOrigin {
+    /// Index into [`Planned::tiers`].
+    pub tier: usize,
+    /// Index into [`Supply::templates`].
+    pub template: usize,
+    /// Index of the offer that is bought, in the template's offers.
+    pub offer: usize,
+}
+
+/// A plan, and everything that explanations, exports and statistics need.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The tiers that were solved, heaviest first.
+    pub tiers: Vec<SolvedTier>,
+    /// What could be bought.
+    pub supply: Supply,
+    /// What was to be placed.
+    pub demand: Demand,
+    /// Per node of the plan.
+    pub origins: Vec<NodeOrigin>,
+}
+
+/// The cheapest nodes for the pods of `cluster`.
+///
+/// `observer` hears of improvements; what it hears counts the tiers that are already solved.
+///
+/// # Errors
+/// When the NodePools make no sense together with their NodeClasses, or the engine refuses the program.
+pub fn plan(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    costs: &CostModel,
+    config: &SolveConfig,
+    clock: Clock<'_>,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Planned, PlanError> {
+    let supply = Supply::new(cluster, catalog, costs)?;
+    let demand = Demand::new(&cluster.pods, &supply);
+    let mut waiting: Vec<VecDeque<usize>> = demand.classes.iter().map(|class| class.pods.iter().copied().collect()).collect();
+    let mut weights: Vec<i32> = supply.templates.iter().map(|template| template.weight).collect();
+    weights.dedup();
+    let mut tiers = Vec::new();
+    let mut nodes = Vec::new();
+    let mut holders = Holders::new(&supply, &demand);
+    let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
+    for (at, &weight) in weights.iter().enumerate() {
+        let left: Vec<u32> = waiting.iter().map(|pods| u32::try_from(pods.len()).unwrap_or(u32::MAX)).collect();
+        let Some(program) = TierProgram::new(&supply, &demand, &left, weight) else { continue };
+        let solved = tier::solve(&supply, &demand, &left, program, at + 1 == weights.len(), &mut effort)?;
+        let dealt = assembly::deal(&solved, tiers.len(), &mut waiting, &mut holders);
+        let costs = dealt.iter().map(|node| supply.templates[node.origin.template].cost(node.origin.offer).micros());
+        effort.cost += costs.sum::<i64>();
+        effort.bound += solved.bound;
+        nodes.extend(dealt);
+        tiers.push(solved);
+    }
+    let bound = UsdPerHour::from_micros(effort.bound);
+    let (nodes, origins) = assembly::finish(cluster, &mut holders, nodes);
+
+    let mut left: Vec<usize> = waiting.into_iter().flatten().collect();
+    left.sort_unstable();
+    let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
+    let bound = bound.min(cost);
+    // Sizing a node down may close the gap after the engine stopped.
+    let stopped_by = if bound == cost { StopReason::Optimal } else { stop_reason(&tiers) };
+    let first_fit = first_fit(&tiers, left.len());
+    let plan = Plan { nodes, unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
+    let mut planned = Planned { plan, tiers, supply, demand, origins };
+    planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
+    Ok(planned)
+}
+
+/// First-fit over all tiers. What it leaves in a tier beyond what the plan leaves there is counted as left for good.
+fn first_fit(tiers: &[SolvedTier], unplaced: usize) -> FirstFitOutcome {
+    let mut outcome = FirstFitOutcome { cost: UsdPerHour::ZERO, nodes: 0, unplaced };
+    for tier in tiers {
+        let (first_fit, left) = (&tier.solution.first_fit, tier.solution.unplaced.iter().map(|&pods| u64::from(pods)).sum());
+        outcome.cost += UsdPerHour::from_micros(first_fit.cost);
+        outcome.nodes += usize::try_from(first_fit.nodes).unwrap_or(usize::MAX);
+        outcome.unplaced += usize::try_from(first_fit.unplaced.saturating_sub(left)).unwrap_or(usize::MAX);
+    }
+    outcome
+}
+
+/// The least certain of the tiers' reasons.
+fn stop_reason(tiers: &[SolvedTier]) -> StopReason {
+    let of = |tier: &SolvedTier| match tier.solution.stop {
+        Stop::Optimal => StopReason::Optimal,
+        Stop::GapReached => StopReason::GapReached,
+        Stop::WorkLimit => StopReason::WorkLimit,
+        Stop::Deadline => StopReason::Deadline,
+    };
+    tiers.iter().map(of).max().unwrap_or(StopReason::Optimal)
+}

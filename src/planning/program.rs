@@ -1,0 +1,324 @@
+//! The program of one tier: shapes, classes, side rows and penalties, as numbers.
+//!
+//! NodePools of equal weight form a *tier* and compete on price. The heaviest tier is solved first; a class is offered only the
+//! shapes of that tier if one of them can hold it, and what the tier's limits leave over falls to the next. The sum of the
+//! tiers' lower bounds is a lower bound for plans that follow this rule; it says nothing about plans that disregard weights.
+//!
+//! Units: one dimension per resource that a pod asks for, in the units of [`crate::domain::resources`]; costs in micro-dollars
+//! per hour. Shapes that the program cannot tell apart are merged: the first by template, type name, zone and capacity type
+//! stands for all. Pods that differ only in what does not matter in the tier (a toleration of another tier's taint; the priority
+//! where nothing is limited) are one class.
+
+use std::collections::BTreeMap;
+
+use fixedbitset::FixedBitSet;
+use rustc_hash::FxHashMap;
+
+use crate::planning::demand::{Demand, PodClass, amounts};
+use crate::planning::min_values;
+use crate::planning::supply::{Supply, Template};
+use crate::solver::problem::LARGEST_AMOUNT;
+use crate::solver::{Class, Problem, Shape, SideRow};
+
+/// The most by which the penalty grows from one priority to the next: a pod outweighs so many pods of the priority below. More
+/// would drown the price of nodes in the LP's rounding.
+const PENALTY_GROWTH: i64 = 1_000;
+
+/// What a shape stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapeOrigin {
+    /// Index into [`Supply::templates`].
+    pub template: usize,
+    /// Index into [`Template::offers`].
+    pub offer: usize,
+}
+
+/// What a side row limits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitRow {
+    /// Index into `ClusterView::node_pools`.
+    pub node_pool: usize,
+    /// The resource, or `nodes`.
+    pub resource: String,
+}
+
+/// The program of one tier, and what its numbers stand for.
+#[derive(Clone, Debug)]
+pub struct TierProgram {
+    /// Weight of the tier's NodePools.
+    pub weight: i32,
+    /// The program.
+    pub problem: Problem,
+    /// Per class of the program: the classes of the [`Demand`] that it joins, highest priority first.
+    pub members: Vec<Vec<usize>>,
+    /// Per shape.
+    pub origins: Vec<ShapeOrigin>,
+    /// Per side row.
+    pub rows: Vec<LimitRow>,
+}
+
+/// A shape before its eligibility is known in classes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Draft {
+    capacity: Vec<i64>,
+    bound_capacity: Vec<i64>,
+    cost: i64,
+    /// Index of a set of scopes.
+    set: usize,
+    usage: Vec<(usize, i64)>,
+}
+
+impl TierProgram {
+    /// The program of the NodePools of `weight` for `left[class]` pods of each class; `None` when they can hold no pod of it.
+    #[must_use]
+    pub fn new(supply: &Supply, demand: &Demand, left: &[u32], weight: i32) -> Option<Self> {
+        let mut live = FixedBitSet::with_capacity(demand.scopes.len());
+        live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).map(|(class, _)| class.scope));
+        let mut rows = limit_rows(supply, weight);
+        let mut sets = Sets::default();
+        let mut drafts: Vec<(Draft, ShapeOrigin)> = Vec::new();
+        let mut known: FxHashMap<Draft, ()> = FxHashMap::default();
+        let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.weight == weight);
+        for (number, template) in of_tier {
+            draft_shapes(number, template, demand, &live, &rows, &mut sets, &mut |draft, origin| {
+                if known.insert(draft.clone(), ()).is_none() {
+                    drafts.push((draft, origin));
+                }
+            });
+        }
+        let holds = |class: &PodClass| {
+            class.request.iter().all(|&amount| amount < LARGEST_AMOUNT)
+                && drafts
+                    .iter()
+                    .any(|(draft, _)| sets.list[draft.set].contains(class.scope) && fits(&class.request, &draft.capacity))
+        };
+        let placeable: Vec<usize> =
+            (0..demand.classes.len()).filter(|&class| left[class] > 0 && holds(&demand.classes[class])).collect();
+        if placeable.is_empty() {
+            return None;
+        }
+        rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
+
+        let dearest = drafts.iter().map(|(draft, _)| draft.cost).max().unwrap_or(1);
+        let penalties = penalties(demand, &placeable, left, dearest, !rows.is_empty());
+        let (classes, members) = join_classes(demand, &placeable, left, &penalties, &sets);
+        let (eligibility, eligible_of_set) = eligibility(demand, &members, &sets);
+        let renumbered: BTreeMap<usize, usize> = rows.iter().map(|(row, _)| *row).zip(0..).collect();
+        let mut problem =
+            Problem { dimensions: demand.dimensions.len(), classes, shapes: Vec::new(), eligibility, side_rows: Vec::new() };
+        let mut origins = Vec::new();
+        for (draft, origin) in drafts {
+            let eligible = eligible_of_set[draft.set];
+            let useful = problem.eligibility[eligible].ones().any(|class| fits(&problem.classes[class].request, &draft.capacity));
+            if useful {
+                let Draft { capacity, bound_capacity, cost, usage, .. } = draft;
+                let usage = usage.iter().map(|(row, amount)| (renumbered[row], *amount)).collect();
+                problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage });
+                origins.push(origin);
+            }
+        }
+        let rows = rows.into_iter().map(|(_, row)| row);
+        let limited: Vec<LimitRow> = rows.collect();
+        problem.side_rows = limited
+            .iter()
+            .map(|row| {
+                let template = supply.templates.iter().find(|template| template.node_pool == row.node_pool);
+                let limit = template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0);
+                SideRow { limit: limit.clamp(0, LARGEST_AMOUNT - 1) }
+            })
+            .collect();
+        Some(Self { weight, problem, members, origins, rows: limited })
+    }
+}
+
+/// Whether `request` is at most `capacity` in every dimension.
+pub(super) fn fits(request: &[i64], capacity: &[i64]) -> bool {
+    request.iter().zip(capacity).all(|(request, capacity)| request <= capacity)
+}
+
+/// Sets of scopes, each once.
+#[derive(Default)]
+struct Sets {
+    list: Vec<FixedBitSet>,
+    known: FxHashMap<FixedBitSet, usize>,
+}
+
+impl Sets {
+    fn number(&mut self, set: &FixedBitSet) -> usize {
+        if let Some(&number) = self.known.get(set) {
+            return number;
+        }
+        self.list.push(set.clone());
+        self.known.insert(set.clone(), self.list.len() - 1);
+        self.list.len() - 1
+    }
+}
+
+/// The limits of the tier's NodePools, numbered.
+fn limit_rows(supply: &Supply, weight: i32) -> Vec<(usize, LimitRow)> {
+    let mut rows: Vec<LimitRow> = supply
+        .templates
+        .iter()
+        .filter(|template| template.weight == weight)
+        .flat_map(|template| {
+            let row = |resource: &String| LimitRow { node_pool: template.node_pool, resource: resource.clone() };
+            template.limits.keys().map(row).collect::<Vec<_>>()
+        })
+        .collect();
+    rows.sort();
+    rows.dedup();
+    (0..).zip(rows).collect()
+}
+
+/// Scopes that may share a node under `minValues`, and the room that each type then has.
+type Shared = (FixedBitSet, Vec<Option<Vec<i64>>>);
+
+/// Hands the shapes of `template` to `push`, in the order of its offers.
+fn draft_shapes(
+    number: usize,
+    template: &Template,
+    demand: &Demand,
+    live: &FixedBitSet,
+    rows: &[(usize, LimitRow)],
+    sets: &mut Sets,
+    push: &mut dyn FnMut(Draft, ShapeOrigin),
+) {
+    let mut scopes_of = vec![FixedBitSet::with_capacity(demand.scopes.len()); template.offers.len()];
+    let open = |scope: usize| demand.scopes[scope].offers[number].as_ref();
+    for scope in live.ones() {
+        for offer in open(scope).into_iter().flat_map(FixedBitSet::ones) {
+            scopes_of[offer].insert(scope);
+        }
+    }
+    let rooms: Vec<Vec<i64>> = template
+        .types
+        .iter()
+        .map(|t| amounts(&t.room.for_pods, &demand.dimensions).iter().map(|&a| a.min(LARGEST_AMOUNT - 1)).collect())
+        .collect();
+    let usage: Vec<Vec<(usize, i64)>> = (0..template.types.len())
+        .map(|of_type| {
+            let own = rows.iter().filter(|(_, row)| row.node_pool == template.node_pool);
+            let used = own.map(|(row, limit)| (*row, template.limit_usage(of_type, &limit.resource).min(LARGEST_AMOUNT - 1)));
+            used.filter(|(_, amount)| *amount > 0).collect()
+        })
+        .collect();
+    // Per set of scopes that meet on an offer: the sets that may share a node, each with the rooms of the types.
+    let mut supported: FxHashMap<FixedBitSet, Vec<Shared>> = FxHashMap::default();
+    for (offer, scopes) in scopes_of.iter().enumerate() {
+        let of_type = template.offers[offer].of_type;
+        if scopes.is_clear() || !template.types[of_type].is_usable() {
+            continue;
+        }
+        let cost = template.cost(offer).micros().clamp(1, LARGEST_AMOUNT - 1);
+        let mut push_one = |set: &FixedBitSet, capacity: &[i64]| {
+            let draft = Draft {
+                capacity: capacity.to_vec(),
+                bound_capacity: rooms[of_type].clone(),
+                cost,
+                set: sets.number(set),
+                usage: usage[of_type].clone(),
+            };
+            push(draft, ShapeOrigin { template: number, offer });
+        };
+        if template.min_values.is_empty() {
+            push_one(scopes, &rooms[of_type]);
+            continue;
+        }
+        let shared = supported.entry(scopes.clone()).or_insert_with(|| {
+            let sharing = min_values::shareable(template, scopes, &open);
+            let with_rooms = sharing.into_iter().map(|set| {
+                let offers = min_values::common(template, &set, &open);
+                let rooms = min_values::supported_rooms(template, &offers, &rooms);
+                (set, rooms)
+            });
+            with_rooms.collect()
+        });
+        for (set, rooms) in shared {
+            if let Some(room) = &rooms[of_type] {
+                push_one(set, room);
+            }
+        }
+    }
+}
+
+/// What one unplaced pod of each priority costs.
+///
+/// Above the dearest node, so that a pod is left only where a limit leaves no room. Where limits exist, it grows with the
+/// priority by the same factor at each step, by [`PENALTY_GROWTH`] if the sum over all pods stays below half of
+/// [`LARGEST_AMOUNT`] and by the largest smaller factor that keeps it there otherwise. So a pod is not left for the sake of
+/// fewer pods of the next lower priority than that factor; this is lexicographic in all but extreme cases, not in all.
+fn penalties(demand: &Demand, placeable: &[usize], left: &[u32], dearest: i64, limited: bool) -> BTreeMap<i32, i64> {
+    let mut pods: BTreeMap<i32, i64> = BTreeMap::new();
+    for &class in placeable {
+        *pods.entry(demand.classes[class].priority).or_default() += i64::from(left[class]);
+    }
+    let ceiling = (LARGEST_AMOUNT / 2 / pods.values().sum::<i64>().max(1)).max(1);
+    let base = dearest.saturating_add(1).min(ceiling);
+    let at = |growth: i64| {
+        let mut penalty = base;
+        let mut sum = 0_i64;
+        let mut made = BTreeMap::new();
+        for (&priority, &count) in &pods {
+            made.insert(priority, penalty.min(LARGEST_AMOUNT - 1));
+            sum = sum.saturating_add(penalty.saturating_mul(count));
+            penalty = penalty.saturating_mul(growth);
+        }
+        (made, sum)
+    };
+    if !limited {
+        return at(1).0;
+    }
+    let mut growth = PENALTY_GROWTH;
+    while growth > 1 && at(growth).1 >= LARGEST_AMOUNT / 2 {
+        growth -= 1;
+    }
+    at(growth).0
+}
+
+/// What makes classes alike to a tier: the request, the sets of scopes that they are in, and the penalty.
+type Alike<'a> = (&'a [i64], &'a [usize], i64);
+
+/// Joins the classes that the tier cannot tell apart.
+fn join_classes(
+    demand: &Demand,
+    placeable: &[usize],
+    left: &[u32],
+    penalties: &BTreeMap<i32, i64>,
+    sets: &Sets,
+) -> (Vec<Class>, Vec<Vec<usize>>) {
+    let mut sets_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &class in placeable {
+        let scope = demand.classes[class].scope;
+        sets_of.entry(scope).or_insert_with(|| (0..sets.list.len()).filter(|&set| sets.list[set].contains(scope)).collect());
+    }
+    let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
+    for &number in placeable {
+        let class = &demand.classes[number];
+        let key = (class.request.as_slice(), sets_of[&class.scope].as_slice(), penalties[&class.priority]);
+        joined.entry(key).or_default().push(number);
+    }
+    let mut classes = Vec::with_capacity(joined.len());
+    let mut members = Vec::with_capacity(joined.len());
+    for ((request, _, penalty), mut of) in joined {
+        of.sort_by_key(|&class| (std::cmp::Reverse(demand.classes[class].priority), class));
+        let pods = of.iter().fold(0_u32, |sum, &class| sum.saturating_add(left[class]));
+        classes.push(Class { demand: pods, request: request.to_vec(), penalty });
+        members.push(of);
+    }
+    (classes, members)
+}
+
+/// The sets of scopes as sets of classes, each once, and which of them each set of scopes became.
+fn eligibility(demand: &Demand, members: &[Vec<usize>], sets: &Sets) -> (Vec<FixedBitSet>, Vec<usize>) {
+    let mut made = Sets::default();
+    let of_set = sets
+        .list
+        .iter()
+        .map(|set| {
+            let mut classes = FixedBitSet::with_capacity(members.len());
+            classes.extend((0..members.len()).filter(|&class| set.contains(demand.classes[members[class][0]].scope)));
+            made.number(&classes)
+        })
+        .collect();
+    (made.list, of_set)
+}

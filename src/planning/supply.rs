@@ -1,0 +1,352 @@
+//! Which nodes could be bought: NodePools x offerings, with the room that each leaves to pods.
+//!
+//! A *template* is a NodePool with its effective requirements: its own, its labels, the labels that say which NodePool and
+//! NodeClass a node belongs to, and the two labels of a node that is up (so that DaemonSets selecting them are counted). A
+//! NodePool with open labels gives one template per variant (see `variants`).
+//!
+//! Room for pods = allocatable - the DaemonSets that run on such a node. A DaemonSet counts where it tolerates the template's
+//! taints (start-up taints and `PreferNoSchedule` do not keep it away) and one of its alternatives is compatible with the
+//! template and meets the type in a cell that the template allows (Karpenter core v1.15.0,
+//! `pkg/controllers/provisioning/scheduling/scheduler.go`, daemon overhead groups).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+use rustc_hash::FxHashMap;
+
+use crate::domain::catalog::{Catalog, PriceKind};
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_pool::NodePool;
+use crate::domain::plan::Candidate;
+use crate::domain::pod::PodSpec;
+use crate::domain::requirement::{Requirement, Requirements};
+use crate::domain::resources::Resources;
+use crate::domain::taint::{Taint, Toleration, first_untolerated};
+use crate::planning::cost::CostModel;
+use crate::planning::market::{Cell, Market};
+use crate::planning::plan::PlanError;
+use crate::planning::variants;
+
+/// What DaemonSets take and leave on an instance type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Requests of the DaemonSets that run there; includes `pods`.
+    pub daemons: Arc<Resources>,
+    /// Allocatable minus `daemons`; negative where the DaemonSets alone do not fit.
+    pub for_pods: Resources,
+}
+
+/// An instance type under a template.
+#[derive(Clone, Debug)]
+pub struct TemplateType {
+    /// Index into [`Market::types`].
+    pub in_market: usize,
+    /// Room for pods.
+    pub room: Arc<Room>,
+    /// Whether the limits of the NodePool admit one such node.
+    pub within_limits: bool,
+}
+
+impl TemplateType {
+    /// Whether a node of the type could run at all: within the limits, and the DaemonSets fit.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.within_limits && self.room.for_pods.iter().all(|(_, amount)| amount >= 0)
+    }
+}
+
+/// An offering under a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateOffer {
+    /// Index into [`Template::types`].
+    pub of_type: usize,
+    /// Index into [`Market::cells`].
+    pub cell: usize,
+    /// Price of the instance alone.
+    pub price: UsdPerHour,
+    /// Whether the price is listed or estimated.
+    pub price_kind: PriceKind,
+}
+
+/// A NodePool with every label fixed that instance type and offering do not decide.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// Index into `ClusterView::node_pools`.
+    pub node_pool: usize,
+    /// Name of the NodePool.
+    pub name: String,
+    /// Weight of the NodePool.
+    pub weight: i32,
+    /// Effective requirements.
+    pub requirements: Requirements,
+    /// Labels that this variant fixes and that are not among the NodePool's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Taints of the node once it is up.
+    pub taints: Vec<Taint>,
+    /// What a node costs besides its instance.
+    pub overhead: UsdPerHour,
+    /// Ceilings of the NodePool, in its units.
+    pub limits: BTreeMap<String, i64>,
+    /// `minValues` by label: how many distinct values the candidates of a node must cover.
+    pub min_values: Vec<(String, u32)>,
+    /// Where it buys.
+    pub market: Arc<Market>,
+    /// Types that it allows, by name.
+    pub types: Vec<TemplateType>,
+    /// Offerings that it allows, by type, zone and capacity type.
+    pub offers: Vec<TemplateOffer>,
+}
+
+impl Template {
+    /// Name of the type `of_type`.
+    #[must_use]
+    pub fn type_name(&self, of_type: usize) -> &str {
+        &self.market.types[self.types[of_type].in_market].name
+    }
+
+    /// What EC2 says a node of `of_type` has.
+    #[must_use]
+    pub fn capacity(&self, of_type: usize) -> &Resources {
+        &self.market.types[self.types[of_type].in_market].capacity
+    }
+
+    /// What the kubelet of a node of `of_type` offers to pods and DaemonSets.
+    #[must_use]
+    pub fn allocatable(&self, of_type: usize) -> &Resources {
+        &self.market.types[self.types[of_type].in_market].allocatable
+    }
+
+    /// Zone and capacity type of `offer`.
+    #[must_use]
+    pub fn cell(&self, offer: usize) -> &Cell {
+        &self.market.cells[self.offers[offer].cell]
+    }
+
+    /// Everything that a node of `offer` costs.
+    #[must_use]
+    pub fn cost(&self, offer: usize) -> UsdPerHour {
+        self.offers[offer].price + self.overhead
+    }
+
+    /// `offer` as plans name it.
+    #[must_use]
+    pub fn candidate(&self, offer: usize) -> Candidate {
+        let (sold, cell) = (&self.offers[offer], self.cell(offer));
+        Candidate {
+            instance_type: self.type_name(sold.of_type).to_owned(),
+            zone: cell.zone.clone(),
+            capacity_type: cell.capacity_type,
+            price: sold.price,
+            price_kind: sold.price_kind,
+        }
+    }
+
+    /// What a node of `of_type` takes of the limit on `resource`.
+    #[must_use]
+    pub fn limit_usage(&self, of_type: usize, resource: &str) -> i64 {
+        limit_usage(self.capacity(of_type), resource)
+    }
+
+    /// Whether `tolerations` accept every hard taint.
+    #[must_use]
+    pub fn tolerated_by(&self, tolerations: &[Toleration]) -> bool {
+        first_untolerated(&self.taints, tolerations).is_none()
+    }
+}
+
+/// What one node of `capacity` takes of a NodePool's limit on `resource`.
+pub(super) fn limit_usage(capacity: &Resources, resource: &str) -> i64 {
+    if resource == crate::domain::resources::ResourceName::NODES { 1 } else { capacity.get(resource) }
+}
+
+/// Every node that could be bought.
+#[derive(Clone, Debug, Default)]
+pub struct Supply {
+    /// Heaviest NodePool first, then by name and variant.
+    pub templates: Vec<Template>,
+}
+
+impl Supply {
+    /// The nodes that the NodePools of `cluster` may buy out of `catalog`.
+    ///
+    /// # Errors
+    /// A NodePool whose NodeClass is missing, or that leaves more labels open than a plan can tell apart.
+    pub fn new(cluster: &ClusterView, catalog: &Catalog, costs: &CostModel) -> Result<Self, PlanError> {
+        let mut specs: Vec<&Arc<PodSpec>> = cluster.pods.iter().map(|pod| &pod.spec).collect();
+        specs.extend(cluster.daemon_sets.iter().map(|daemon_set| &daemon_set.spec));
+        specs.sort_by_key(|spec| Arc::as_ptr(spec));
+        specs.dedup_by_key(|spec| Arc::as_ptr(spec));
+        let mentioned = variants::mentions(specs.iter().flat_map(|spec| &spec.node_alternatives));
+
+        let mut markets: BTreeMap<&str, (Arc<Market>, Rooms<'_>)> = BTreeMap::new();
+        let mut templates = Vec::new();
+        let mut order: Vec<(usize, &NodePool)> = cluster.node_pools.iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
+        for (number, pool) in order {
+            let class_name = pool.node_class_ref.name.as_str();
+            let missing = || PlanError::MissingNodeClass { node_pool: pool.name.clone(), node_class: class_name.to_owned() };
+            let node_class = cluster.node_classes.get(class_name).ok_or_else(missing)?;
+            let (market, rooms) = markets.entry(class_name).or_insert_with(|| {
+                let market = Arc::new(Market::new(node_class, catalog));
+                let rooms = Rooms::new(cluster, &market);
+                (market, rooms)
+            });
+            let requirements = effective_requirements(pool);
+            let open = variants::variants(&requirements, &mentioned)
+                .map_err(|variants| PlanError::TooManyVariants { node_pool: pool.name.clone(), variants })?;
+            for labels in open {
+                let mut requirements = requirements.clone();
+                for (key, value) in &labels {
+                    requirements.add(key, Requirement::one_of([value.as_str()]));
+                }
+                let labels = labels.into_iter().filter(|(key, _)| !pool.labels.contains_key(key)).collect();
+                let mut template = Template {
+                    node_pool: number,
+                    name: pool.name.clone(),
+                    weight: pool.weight,
+                    min_values: min_values(&requirements),
+                    requirements,
+                    labels,
+                    taints: pool.taints.clone(),
+                    overhead: costs.overhead(node_class, catalog),
+                    limits: pool.limits.clone(),
+                    market: Arc::clone(market),
+                    types: Vec::new(),
+                    offers: Vec::new(),
+                };
+                fill(&mut template, pool, rooms);
+                templates.push(template);
+            }
+        }
+        Ok(Self { templates })
+    }
+}
+
+/// The requirements of `pool`, of its labels, and of what every node of it carries.
+fn effective_requirements(pool: &NodePool) -> Requirements {
+    let mut made = pool.requirements.clone();
+    made.add_all(&Requirements::from_labels(&pool.labels));
+    made.add(labels::NODE_POOL, Requirement::one_of([pool.name.as_str()]));
+    made.add(labels::NODE_CLASS, Requirement::one_of([pool.node_class_ref.name.as_str()]));
+    made.add(labels::REGISTERED, Requirement::one_of(["true"]));
+    made.add(labels::INITIALIZED, Requirement::one_of(["true"]));
+    made
+}
+
+fn min_values(requirements: &Requirements) -> Vec<(String, u32)> {
+    requirements.iter().filter_map(|(key, wanted)| Some((key.to_owned(), wanted.min_values?))).collect()
+}
+
+/// Finds the types and offerings of `template`.
+fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>) {
+    let market = Arc::clone(&template.market);
+    let (types, cells) = market.satisfying(&template.requirements);
+    let sold_in = |number: usize| market.types[number].offers.iter().filter(|offer| cells.contains(offer.cell));
+    for number in types.ones() {
+        if sold_in(number).next().is_none() {
+            continue;
+        }
+        let of_type = template.types.len();
+        template.offers.extend(sold_in(number).map(|offer| TemplateOffer {
+            of_type,
+            cell: offer.cell,
+            price: offer.price,
+            price_kind: offer.price_kind,
+        }));
+        template.types.push(TemplateType {
+            in_market: number,
+            room: Arc::default(),
+            within_limits: pool.admits(&market.types[number].capacity),
+        });
+    }
+    rooms.fill(template, &cells);
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { daemons: Arc::new(Resources::new()), for_pods: Resources::new() }
+    }
+}
+
+/// The rooms of a NodeClass's types under each set of DaemonSets, each computed once.
+struct Rooms<'a> {
+    daemon_sets: Vec<DaemonReach<'a>>,
+    sums: FxHashMap<FixedBitSet, Arc<Resources>>,
+    known: FxHashMap<(usize, FixedBitSet), Arc<Room>>,
+}
+
+/// Where a DaemonSet's alternatives can run: `(alternative, types, cells)`.
+struct DaemonReach<'a> {
+    spec: &'a PodSpec,
+    alternatives: Vec<(&'a Requirements, FixedBitSet, FixedBitSet)>,
+}
+
+impl<'a> Rooms<'a> {
+    fn new(cluster: &'a ClusterView, market: &Market) -> Self {
+        let daemon_sets = cluster
+            .daemon_sets
+            .iter()
+            .map(|daemon_set| DaemonReach {
+                spec: &daemon_set.spec,
+                alternatives: daemon_set
+                    .spec
+                    .node_alternatives
+                    .iter()
+                    .map(|alternative| {
+                        let (types, cells) = market.satisfying(alternative);
+                        (alternative, types, cells)
+                    })
+                    .collect(),
+            })
+            .collect();
+        Self { daemon_sets, sums: FxHashMap::default(), known: FxHashMap::default() }
+    }
+
+    /// Sets the rooms of the types of `template`, which buys in `cells`.
+    fn fill(&mut self, template: &mut Template, cells: &FixedBitSet) {
+        let market = Arc::clone(&template.market);
+        let mut running = vec![FixedBitSet::with_capacity(self.daemon_sets.len()); template.types.len()];
+        for (daemon, reach) in self.daemon_sets.iter().enumerate() {
+            if !template.tolerated_by(&reach.spec.tolerations) {
+                continue;
+            }
+            for (alternative, types, reached) in &reach.alternatives {
+                if !template.requirements.compatible(alternative) {
+                    continue;
+                }
+                for (of_type, t) in template.types.iter().enumerate() {
+                    let sold = &market.types[t.in_market].offers;
+                    let meets = types.contains(t.in_market)
+                        && sold.iter().any(|offer| cells.contains(offer.cell) && reached.contains(offer.cell));
+                    if meets {
+                        running[of_type].insert(daemon);
+                    }
+                }
+            }
+        }
+        for (t, running) in template.types.iter_mut().zip(running) {
+            t.room = self.room(&market, t.in_market, running);
+        }
+    }
+
+    fn room(&mut self, market: &Market, number: usize, running: FixedBitSet) -> Arc<Room> {
+        if let Some(room) = self.known.get(&(number, running.clone())) {
+            return Arc::clone(room);
+        }
+        let daemon_sets = &self.daemon_sets;
+        let daemons = Arc::clone(self.sums.entry(running.clone()).or_insert_with(|| {
+            let mut sum = Resources::new();
+            for daemon in running.ones() {
+                sum.add(&daemon_sets[daemon].spec.requests);
+            }
+            Arc::new(sum)
+        }));
+        let for_pods = market.types[number].allocatable.minus(&daemons);
+        let room = Arc::new(Room { daemons, for_pods });
+        self.known.insert((number, running), Arc::clone(&room));
+        room
+    }
+}

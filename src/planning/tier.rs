@@ -1,0 +1,128 @@
+//! One tier solved: its share of time and work, the engine's answer, and a bound for the pods that it places.
+//!
+//! Where limits leave pods unplaced, the engine's bound is about a trade of nodes against penalties, and says next to nothing
+//! about what the nodes cost. The tier is then solved once more for exactly the pods that were placed: that bound is about
+//! dollars alone, and the nodes may become cheaper.
+
+use std::time::Duration;
+
+use crate::planning::demand::Demand;
+use crate::planning::program::TierProgram;
+use crate::planning::supply::Supply;
+use crate::solver::{self, Clock, Progress, Solution, SolveConfig, SolveError};
+
+/// Thousandths of its share that a tier with limits spends on choosing which pods to place; the rest is for their bound.
+const CHOICE_PER_MILLE: u32 = 800;
+
+/// A tier that was solved.
+#[derive(Clone, Debug)]
+pub struct SolvedTier {
+    /// Its program.
+    pub program: TierProgram,
+    /// The engine's answer to it.
+    pub solution: Solution,
+    /// Micro-dollars per hour that the tier's nodes cost at least, given the pods that it places.
+    pub bound: i64,
+    /// Work units of everything that was solved for it.
+    pub work: u64,
+}
+
+/// What solving takes besides the program.
+pub(super) struct Effort<'a> {
+    pub(super) config: &'a SolveConfig,
+    pub(super) clock: Clock<'a>,
+    pub(super) observer: &'a mut dyn FnMut(Progress),
+    /// Cost and bound of the tiers that are solved already, in micro-dollars per hour, and the work that they took.
+    pub(super) cost: i64,
+    pub(super) bound: i64,
+    pub(super) work: u64,
+}
+
+impl Effort<'_> {
+    /// Solves with `per_mille` thousandths of what is left of time and work.
+    fn spend(&mut self, program: &TierProgram, per_mille: u32) -> Result<Solution, SolveError> {
+        let started = (self.clock)();
+        let budget = SolveConfig {
+            deadline: self.config.deadline.map(|deadline| deadline.saturating_sub(started) * per_mille / 1_000),
+            work_limit: self.config.work_limit.map(|limit| {
+                let left = u128::from(limit.saturating_sub(self.work)) * u128::from(per_mille) / 1_000;
+                u64::try_from(left).unwrap_or(u64::MAX)
+            }),
+            ..self.config.clone()
+        };
+        let (clock, observer, cost, bound) = (self.clock, &mut *self.observer, self.cost, self.bound);
+        let since: &(dyn Fn() -> Duration + Sync) = &|| clock().saturating_sub(started);
+        let solution = solver::solve(&program.problem, &budget, since, &mut |progress| {
+            observer(Progress {
+                incumbent: progress.incumbent.saturating_add(cost),
+                bound: progress.bound.saturating_add(bound),
+                elapsed: progress.elapsed + started,
+                ..progress
+            });
+        })?;
+        self.work = self.work.saturating_add(solution.statistics.work);
+        Ok(solution)
+    }
+}
+
+/// Solves the tier of `program` for the pods that are `left` of each class; `last` says that no tier follows.
+pub(super) fn solve(
+    supply: &Supply,
+    demand: &Demand,
+    left: &[u32],
+    program: TierProgram,
+    last: bool,
+    effort: &mut Effort<'_>,
+) -> Result<SolvedTier, SolveError> {
+    let work = effort.work;
+    let share = if last { 1_000 } else { share(&program, left) };
+    let choice = if program.rows.is_empty() { share } else { share * CHOICE_PER_MILLE / 1_000 };
+    let solution = effort.spend(&program, choice)?;
+    let bound = without_penalties(&program, &solution);
+    let mut solved = SolvedTier { program, solution, bound, work: effort.work - work };
+    if solved.solution.unplaced.iter().all(|&pods| pods == 0) {
+        return Ok(solved);
+    }
+    let placed = placed(&solved, left);
+    let Some(program) = TierProgram::new(supply, demand, &placed, solved.program.weight) else { return Ok(solved) };
+    let solution = effort.spend(&program, share)?;
+    solved.bound = solved.bound.max(without_penalties(&program, &solution));
+    solved.work = effort.work - work;
+    if solution.unplaced.iter().all(|&pods| pods == 0) && solution.cost <= solved.solution.cost {
+        solved.program = program;
+        solved.solution = solution;
+    }
+    Ok(solved)
+}
+
+/// Thousandths of what is left that a tier may use: in proportion to the pods that it can hold, and no more than half where its
+/// limits may leave pods to the tiers below.
+fn share(program: &TierProgram, left: &[u32]) -> u32 {
+    let all: u64 = left.iter().map(|&pods| u64::from(pods)).sum();
+    let here: u64 = program.problem.classes.iter().map(|class| u64::from(class.demand)).sum();
+    let most = if program.rows.is_empty() { 1_000 } else { 500 };
+    let proportion = (here * 1_000).checked_div(all).unwrap_or(most).clamp(100, most);
+    u32::try_from(proportion).unwrap_or(1_000)
+}
+
+/// The engine's bound without the penalties of the pods that it leaves: whatever places the same pods pays the same penalties,
+/// so they come off.
+fn without_penalties(program: &TierProgram, solution: &Solution) -> i64 {
+    let left = solution.unplaced.iter().zip(&program.problem.classes);
+    let penalties: i128 = left.map(|(&pods, class)| i128::from(pods) * i128::from(class.penalty)).sum();
+    i64::try_from((i128::from(solution.bound) - penalties).max(0)).unwrap_or(i64::MAX)
+}
+
+/// How many pods of each class of the demand are placed, the highest priorities first.
+fn placed(solved: &SolvedTier, left: &[u32]) -> Vec<u32> {
+    let mut placed = vec![0; left.len()];
+    let classes = solved.program.members.iter().zip(&solved.program.problem.classes).zip(&solved.solution.unplaced);
+    for ((members, class), unplaced) in classes {
+        let mut rest = class.demand.saturating_sub(*unplaced);
+        for &member in members {
+            placed[member] = rest.min(left[member]);
+            rest -= placed[member];
+        }
+    }
+    placed
+}

@@ -1,0 +1,274 @@
+//! A node as it would stand in the cluster: labels, capacity, and the DaemonSet pods that land on it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::Violation;
+use crate::domain::allocatable;
+use crate::domain::catalog::{CapacityType, Catalog, InstanceType, Offering};
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::node_class::NodeClass;
+use crate::domain::node_pool::NodePool;
+use crate::domain::plan::Candidate;
+use crate::domain::pod::PodSpec;
+use crate::domain::requirement::{Requirement, Requirements};
+use crate::domain::resources::Resources;
+use crate::domain::taint;
+
+/// A node that does not exist yet has a name that no manifest can know.
+const HOSTNAME_OF_A_NEW_NODE: &str = "(not yet known)";
+
+/// One offering under one NodePool, with the labels that a plan fixed.
+#[derive(Debug)]
+pub(super) struct Concrete {
+    /// Labels: one value where it is known, the allowed set where the plan leaves it open; a key that is absent is not there.
+    pub(super) labels: Requirements,
+    /// Capacity of the instance.
+    pub(super) capacity: Resources,
+    /// What the kubelet offers to pods.
+    pub(super) allocatable: Resources,
+    /// What the DaemonSet pods that run on it ask for.
+    pub(super) daemons: Resources,
+    instance_type: String,
+    zone: String,
+    capacity_type: CapacityType,
+    runs_node_class: bool,
+    has_subnet: bool,
+}
+
+impl Concrete {
+    /// How NodePool and NodeClass exclude it.
+    pub(super) fn faults(&self, node: usize, pool: &NodePool) -> Vec<Violation> {
+        let mut found = Vec::new();
+        if !self.runs_node_class {
+            found.push(Violation::NodeClassIncompatible { node, instance_type: self.instance_type.clone() });
+        }
+        let mut zone_allowed = self.has_subnet;
+        for (key, wanted) in pool.requirements.iter().map(|(key, wanted)| (key, wanted.clone())).chain(
+            // A NodePool's labels are requirements too: `kubernetes.io/arch: arm64` excludes every amd64 type.
+            pool.labels.iter().map(|(key, value)| (labels::normalize(key), Requirement::one_of([value.as_str()]))),
+        ) {
+            let allowed = match self.labels.get(key) {
+                Some(label) => is_within(label, &wanted),
+                None => wanted.accepts_absence(),
+            };
+            match key {
+                _ if allowed => {}
+                labels::ZONE | labels::ZONE_ID => zone_allowed = false,
+                labels::CAPACITY_TYPE => {
+                    let capacity_type = self.capacity_type.as_str().to_owned();
+                    found.push(Violation::CapacityTypeNotAllowed { node, capacity_type });
+                }
+                _ => {
+                    let (instance_type, key) = (self.instance_type.clone(), key.to_owned());
+                    found.push(Violation::TypeNotAllowed { node, instance_type, key });
+                }
+            }
+        }
+        if !zone_allowed {
+            found.push(Violation::ZoneNotAllowed { node, zone: self.zone.clone() });
+        }
+        found
+    }
+}
+
+/// Whether every value that `label` may take is one that `wanted` allows.
+fn is_within(label: &Requirement, wanted: &Requirement) -> bool {
+    match label.finite() {
+        Some(values) if values.is_empty() => wanted.accepts_absence(),
+        Some(values) => values.iter().all(|value| wanted.has(value)),
+        None => {
+            let mut both = label.intersection(wanted);
+            both.min_values = label.min_values;
+            both == *label
+        }
+    }
+}
+
+/// Whether a node with these labels meets every requirement of one node-affinity alternative, as kube-scheduler evaluates it.
+pub(super) fn satisfies(node: &Requirements, wanted: &Requirements) -> bool {
+    wanted.iter().all(|(key, requirement)| match node.get(key) {
+        Some(label) => is_within(label, requirement),
+        None => requirement.accepts_absence(),
+    })
+}
+
+/// Whether a plan may fix the label `key` to `value` on nodes of `pool`: the label is the pool's own, or the tenancy, and the
+/// pool allows the value. Every other label follows from the offering.
+pub(super) fn may_fix(pool: &NodePool, key: &str, value: &str) -> bool {
+    let required = pool.requirements.get(key).map(|wanted| wanted.has(value));
+    let labelled = pool.labels.get(key).map(|label| label == value);
+    let own = !labels::is_well_known(key) && (required.is_some() || labelled.is_some());
+    let tenancy = key == labels::TENANCY && matches!(value, "default" | "dedicated");
+    (own || tenancy) && required != Some(false) && labelled != Some(false)
+}
+
+type Key = (String, String, String, CapacityType, BTreeMap<String, String>);
+
+/// Cluster and catalog with look-ups; each concrete node is worked out once.
+pub(super) struct Site<'a> {
+    pub(super) cluster: &'a ClusterView,
+    catalog: &'a Catalog,
+    types: BTreeMap<&'a str, &'a InstanceType>,
+    pools: BTreeMap<&'a str, &'a NodePool>,
+    made: RefCell<BTreeMap<Key, Rc<Concrete>>>,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(cluster: &'a ClusterView, catalog: &'a Catalog) -> Self {
+        Self {
+            cluster,
+            catalog,
+            types: catalog.instance_types.iter().map(|kind| (kind.name.as_str(), kind)).collect(),
+            pools: cluster.node_pools.iter().map(|pool| (pool.name.as_str(), pool)).collect(),
+            made: RefCell::default(),
+        }
+    }
+
+    pub(super) fn pool(&self, name: &str) -> Option<&'a NodePool> {
+        self.pools.get(name).copied()
+    }
+
+    /// The catalog's entry for a candidate's type, zone and capacity type.
+    pub(super) fn offering(&self, wanted: &Candidate) -> Option<&'a Offering> {
+        let kind = self.types.get(wanted.instance_type.as_str())?;
+        kind.offerings.iter().find(|sold| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type)
+    }
+
+    /// The node that the offering would become; `None` when the catalog does not know the type or the NodeClass is missing.
+    pub(super) fn concrete(
+        &self,
+        pool: &NodePool,
+        offering: &Candidate,
+        fixed: &BTreeMap<String, String>,
+    ) -> Option<Rc<Concrete>> {
+        let key =
+            (pool.name.clone(), offering.instance_type.clone(), offering.zone.clone(), offering.capacity_type, fixed.clone());
+        if let Some(made) = self.made.borrow().get(&key) {
+            return Some(Rc::clone(made));
+        }
+        let kind = self.types.get(offering.instance_type.as_str())?;
+        let class = self.cluster.node_classes.get(&pool.node_class_ref.name)?;
+        let made = Rc::new(self.make(pool, class, kind, (&offering.zone, offering.capacity_type), fixed));
+        self.made.borrow_mut().insert(key, Rc::clone(&made));
+        Some(made)
+    }
+
+    fn make(
+        &self,
+        pool: &NodePool,
+        class: &NodeClass,
+        kind: &InstanceType,
+        (zone, capacity_type): (&str, CapacityType),
+        fixed: &BTreeMap<String, String>,
+    ) -> Concrete {
+        let labels = self.labels(pool, class, kind, (zone, capacity_type), fixed);
+        let mut daemons = Resources::new();
+        for daemon in &self.cluster.daemon_sets {
+            // Where a label is open, the DaemonSet is counted if any value of it would let it in.
+            if taint::first_untolerated(&pool.taints, &daemon.spec.tolerations).is_none()
+                && daemon.spec.node_alternatives.iter().any(|wanted| could_satisfy(&labels, wanted))
+            {
+                daemons.add(&daemon.spec.requests);
+            }
+        }
+        Concrete {
+            labels,
+            capacity: allocatable::capacity(kind, class),
+            allocatable: allocatable::allocatable(kind, class),
+            daemons,
+            instance_type: kind.name.clone(),
+            zone: zone.to_owned(),
+            capacity_type,
+            runs_node_class: allocatable::is_compatible(kind, class),
+            has_subnet: class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone)),
+        }
+    }
+
+    /// The labels of the node: what the type, the offering, the NodePool and the plan say, in this order of precedence.
+    fn labels(
+        &self,
+        pool: &NodePool,
+        class: &NodeClass,
+        kind: &InstanceType,
+        (zone, capacity_type): (&str, CapacityType),
+        fixed: &BTreeMap<String, String>,
+    ) -> Requirements {
+        let mut known: BTreeMap<String, Requirement> = BTreeMap::new();
+        let mut put = |key: &str, value: Requirement| {
+            known.entry(labels::normalize(key).to_owned()).or_insert(value);
+        };
+        let one = |value: &str| Requirement::one_of([value]);
+        put(labels::ZONE, one(zone));
+        put(labels::CAPACITY_TYPE, one(capacity_type.as_str()));
+        put(labels::NODE_POOL, one(&pool.name));
+        put(labels::NODE_CLASS, one(&class.name));
+        put(labels::REGISTERED, one("true"));
+        put(labels::INITIALIZED, one("true"));
+        put(labels::HOSTNAME, one(HOSTNAME_OF_A_NEW_NODE));
+        match class.zones.as_ref().and_then(|zones| zones.get(zone)) {
+            Some(Some(id)) => put(labels::ZONE_ID, one(id)),
+            _ => put(labels::ZONE_ID, Requirement::none()),
+        }
+        for (key, value) in fixed {
+            put(key, one(value));
+        }
+        for (key, value) in kind.requirements(class, &self.catalog.region).iter() {
+            // Several values (tenancy) are narrowed by the NodePool; what remains open must suit the pods in every value.
+            let narrowed = pool.requirements.get(key).map_or_else(|| value.clone(), |wanted| value.intersection(wanted));
+            put(key, if value.finite().is_some_and(|values| values.len() > 1) { narrowed } else { value.clone() });
+        }
+        for (key, value) in &pool.labels {
+            put(key, one(value));
+        }
+        for (key, value) in pool.requirements.iter().filter(|(key, _)| !labels::is_well_known(key)) {
+            put(key, value.clone());
+        }
+        let mut made = Requirements::new();
+        for (key, value) in known {
+            if !value.is_none() {
+                made.add(&key, value);
+            }
+        }
+        made
+    }
+
+    /// Whether an empty node of `pool` could hold one pod of this kind, in any of its offerings.
+    ///
+    /// Open labels are taken at their most favourable here: a single pod may choose the value that suits it.
+    pub(super) fn could_hold(&self, pool: &NodePool, spec: &PodSpec) -> bool {
+        if taint::first_untolerated(&pool.taints, &spec.tolerations).is_some() {
+            return false;
+        }
+        let Some(class) = self.cluster.node_classes.get(&pool.node_class_ref.name) else { return false };
+        let large_enough = |kind: &&InstanceType| spec.requests.fits_in(&allocatable::allocatable(kind, class));
+        self.catalog.instance_types.iter().filter(large_enough).any(|kind| {
+            kind.offerings.iter().any(|sold| {
+                let offering = Candidate {
+                    instance_type: kind.name.clone(),
+                    zone: sold.zone.clone(),
+                    capacity_type: sold.capacity_type,
+                    price: sold.price,
+                    price_kind: sold.price_kind,
+                };
+                self.concrete(pool, &offering, &BTreeMap::new()).is_some_and(|node| {
+                    let mut wanted = spec.requests.clone();
+                    wanted.add(&node.daemons);
+                    wanted.fits_in(&node.allocatable)
+                        && node.faults(0, pool).is_empty()
+                        && spec.node_alternatives.iter().any(|terms| could_satisfy(&node.labels, terms))
+                })
+            })
+        })
+    }
+}
+
+/// As [`satisfies`], but an open label may take whichever allowed value suits.
+fn could_satisfy(node: &Requirements, wanted: &Requirements) -> bool {
+    wanted.iter().all(|(key, requirement)| match node.get(key) {
+        Some(label) => label.intersects(requirement),
+        None => requirement.accepts_absence(),
+    })
+}

@@ -1,0 +1,127 @@
+//! What can be wrong with a plan, each kind by name.
+
+use std::fmt;
+
+use crate::domain::money::UsdPerHour;
+use crate::domain::plan::Candidate;
+
+/// A rule that a plan breaks. `node` is the index into `Plan::nodes`; amounts are in the units of `domain::resources`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the fields say what they are, and each kind is documented")]
+pub enum Violation {
+    /// A pod is neither on a node nor listed as unplaced.
+    PodMissing { pod: String },
+    /// A pod is listed more than once.
+    PodRepeated { pod: String, times: usize },
+    /// The plan speaks of a pod that the cluster does not have.
+    UnknownPod { index: usize },
+    /// An unplaced pod has no reason.
+    ReasonMissing { pod: String },
+    /// A node without pods is bought.
+    EmptyNode { node: usize },
+    /// The NodePool of a node does not exist.
+    UnknownNodePool { node: usize, node_pool: String },
+    /// The catalog does not sell this.
+    UnknownOffering { node: usize, offering: String },
+    /// The catalog sells it at another price, or marks the price differently (listed, estimated).
+    PriceMisstated { node: usize, offering: String, stated: UsdPerHour, listed: UsdPerHour },
+    /// Root volume and fee are not what they should be.
+    OverheadMisstated { node: usize, stated: UsdPerHour, expected: UsdPerHour },
+    /// The NodePool's requirement on `key` (or its label) excludes the instance type.
+    TypeNotAllowed { node: usize, instance_type: String, key: String },
+    /// The NodeClass cannot run on the instance type.
+    NodeClassIncompatible { node: usize, instance_type: String },
+    /// The NodePool or the NodeClass's subnets exclude the zone.
+    ZoneNotAllowed { node: usize, zone: String },
+    /// The NodePool excludes the capacity type.
+    CapacityTypeNotAllowed { node: usize, capacity_type: String },
+    /// The node fixes a label to a value that its NodePool does not allow.
+    LabelNotAllowed { node: usize, key: String, value: String },
+    /// No alternative of the pod's nodeSelector and node affinity is met by the node's labels.
+    NodeAffinity { node: usize, pod: String },
+    /// The pod does not tolerate a taint of the NodePool.
+    TaintNotTolerated { node: usize, pod: String, taint: String },
+    /// Pods and DaemonSets ask for more than the node offers.
+    Overcommitted { node: usize, resource: String, wanted: i64, allocatable: i64 },
+    /// The sum that the plan states for a node's pods is not theirs.
+    RequestsMisstated { node: usize },
+    /// The node would offer something else than the plan states.
+    AllocatableMisstated { node: usize },
+    /// The nodes of a NodePool together exceed one of its limits.
+    LimitExceeded { node_pool: String, resource: String, used: i64, limit: i64 },
+    /// The pod belongs on a heavier NodePool, which has no limits and holds it.
+    HeavierPoolHasRoom { pod: String, node_pool: String, heavier: String },
+    /// The candidates cover too few values of a key with `minValues`.
+    MinValues { node: usize, key: String, covered: usize, wanted: u32 },
+    /// The chosen offering is not the first candidate.
+    ChosenNotFirst { node: usize },
+    /// A candidate could not stand in for the chosen offering.
+    CandidateUnfit { node: usize, offering: String, problem: Box<Violation> },
+    /// The stated cost is not the sum over the nodes.
+    CostMisstated { stated: UsdPerHour, sum: UsdPerHour },
+    /// The lower bound is above the cost: it bounds nothing.
+    BoundAboveCost { bound: UsdPerHour, cost: UsdPerHour },
+}
+
+/// `m7i.large us-east-1a spot`.
+pub(super) fn describe(offering: &Candidate) -> String {
+    format!("{} {} {}", offering.instance_type, offering.zone, offering.capacity_type.as_str())
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PodMissing { pod } => write!(f, "pod {pod} is neither placed nor listed as unplaced"),
+            Self::PodRepeated { pod, times } => write!(f, "pod {pod} is listed {times} times"),
+            Self::UnknownPod { index } => write!(f, "there is no pod number {index}"),
+            Self::ReasonMissing { pod } => write!(f, "pod {pod} is unplaced without a reason"),
+            Self::EmptyNode { node } => write!(f, "node {node}: it has no pods"),
+            Self::UnknownNodePool { node, node_pool } => write!(f, "node {node}: there is no NodePool {node_pool}"),
+            Self::UnknownOffering { node, offering } => write!(f, "node {node}: the catalog does not sell {offering}"),
+            Self::PriceMisstated { node, offering, stated, listed } => {
+                write!(f, "node {node}: {offering} is stated at ${stated}/h, the catalog has ${listed}/h or marks it differently")
+            }
+            Self::OverheadMisstated { node, stated, expected } => {
+                write!(f, "node {node}: root volume and fee are stated as ${stated}/h and are ${expected}/h")
+            }
+            Self::TypeNotAllowed { node, instance_type, key } => {
+                write!(f, "node {node}: the NodePool's requirement on {key} excludes {instance_type}")
+            }
+            Self::NodeClassIncompatible { node, instance_type } => {
+                write!(f, "node {node}: the EC2NodeClass cannot run on {instance_type}")
+            }
+            Self::ZoneNotAllowed { node, zone } => write!(f, "node {node}: the NodePool or its subnets exclude zone {zone}"),
+            Self::CapacityTypeNotAllowed { node, capacity_type } => {
+                write!(f, "node {node}: the NodePool excludes capacity type {capacity_type}")
+            }
+            Self::LabelNotAllowed { node, key, value } => {
+                write!(f, "node {node}: the NodePool does not allow the label {key}={value}")
+            }
+            Self::NodeAffinity { node, pod } => {
+                write!(f, "node {node}: its labels meet no alternative of the node affinity of pod {pod}")
+            }
+            Self::TaintNotTolerated { node, pod, taint } => write!(f, "node {node}: pod {pod} does not tolerate {taint}"),
+            Self::Overcommitted { node, resource, wanted, allocatable } => {
+                write!(f, "node {node}: {wanted} of {resource} asked for, {allocatable} allocatable")
+            }
+            Self::RequestsMisstated { node } => write!(f, "node {node}: the stated requests are not those of its pods"),
+            Self::AllocatableMisstated { node } => write!(f, "node {node}: the stated allocatable is not that of its type"),
+            Self::LimitExceeded { node_pool, resource, used, limit } => {
+                write!(f, "NodePool {node_pool}: {used} of {resource} is above its limit of {limit}")
+            }
+            Self::HeavierPoolHasRoom { pod, node_pool, heavier } => {
+                write!(f, "pod {pod} is on NodePool {node_pool} although the heavier {heavier} can hold it")
+            }
+            Self::MinValues { node, key, covered, wanted } => {
+                write!(f, "node {node}: its candidates cover {covered} values of {key}, minValues asks for {wanted}")
+            }
+            Self::ChosenNotFirst { node } => write!(f, "node {node}: the chosen offering is not the first candidate"),
+            Self::CandidateUnfit { node, offering, problem } => {
+                write!(f, "node {node}: candidate {offering} cannot stand in: {problem}")
+            }
+            Self::CostMisstated { stated, sum } => write!(f, "the cost is stated as ${stated}/h, the nodes add up to ${sum}/h"),
+            Self::BoundAboveCost { bound, cost } => write!(f, "the bound of ${bound}/h is above the cost of ${cost}/h"),
+        }
+    }
+}

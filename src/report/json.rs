@@ -1,0 +1,247 @@
+//! The plan as JSON: `docs/plan-json.md` describes the schema.
+//!
+//! The document is for other programs, so it has types of its own: the domain may change without it. Money is in dollars with
+//! at most six decimals, which `f64` carries exactly enough to be read back to the same micro-dollar; amounts of resources are
+//! Kubernetes quantities. Fields may be added within a version; a field that changes or goes raises [`VERSION`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Report, summary};
+use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::money::UsdPerHour;
+use crate::domain::plan::{Candidate, PlannedNode};
+use crate::domain::pod::Pod;
+use crate::domain::resources::{Resources, quantity_text};
+
+mod reading;
+
+pub use reading::ReadError;
+
+/// The version of the schema.
+pub const VERSION: u32 = 1;
+
+/// A plan as a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanDocument {
+    /// [`VERSION`].
+    pub version: u32,
+    /// `us-east-1`.
+    pub region: String,
+    /// Nodes to buy.
+    pub nodes: Vec<NodeDocument>,
+    /// Pods that stay pending.
+    pub unplaced: Vec<UnplacedDocument>,
+    /// Dollars per hour of all nodes.
+    pub cost: f64,
+    /// Dollars per hour that no plan can beat.
+    pub bound: f64,
+    /// `(cost - bound) / cost`, 0 for an empty plan.
+    pub gap: f64,
+    /// `optimal`, `gapReached`, `workLimit` or `deadline`.
+    pub stopped_by: String,
+    /// How long planning took.
+    pub seconds: f64,
+    /// What first-fit would have bought.
+    pub first_fit: FirstFitDocument,
+    /// What the cost of a node consists of besides its instance.
+    pub cost_model: CostModelDocument,
+    /// Where the prices come from.
+    pub prices: PricesDocument,
+    /// What a reader should know about the input.
+    pub notices: Vec<String>,
+}
+
+/// A node to buy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeDocument {
+    /// Position in `nodes`, from 0: what `explain node` takes.
+    pub index: usize,
+    /// NodePool.
+    pub nodepool: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone.
+    pub zone: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: String,
+    /// Dollars per hour of the instance.
+    pub price: f64,
+    /// `listed` or `estimate`.
+    pub price_kind: String,
+    /// Dollars per hour of root volume and fee.
+    pub overhead: f64,
+    /// `price` + `overhead`.
+    pub cost: f64,
+    /// `namespace/name`.
+    pub pods: Vec<String>,
+    /// Labels that the plan fixes because the NodePool leaves them open.
+    pub labels: BTreeMap<String, String>,
+    /// Sum of the pods' requests.
+    pub requests: BTreeMap<String, String>,
+    /// Sum of the DaemonSet pods' requests.
+    pub daemons: BTreeMap<String, String>,
+    /// What the node offers to pods.
+    pub allocatable: BTreeMap<String, String>,
+    /// Offerings that hold the same pods; the chosen one first, then the others, cheapest first.
+    pub candidates: Vec<CandidateDocument>,
+}
+
+/// An offering that holds a node's pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CandidateDocument {
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone.
+    pub zone: String,
+    /// `on-demand` or `spot`.
+    pub capacity_type: String,
+    /// Dollars per hour of the instance.
+    pub price: f64,
+    /// `listed` or `estimate`.
+    pub price_kind: String,
+}
+
+/// A pod that stays pending.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnplacedDocument {
+    /// `namespace/name`.
+    pub pod: String,
+    /// The smallest set of reasons.
+    pub reasons: Vec<String>,
+}
+
+/// What first-fit would have bought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FirstFitDocument {
+    /// Dollars per hour.
+    pub cost: f64,
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Number of pods left.
+    pub unplaced: usize,
+}
+
+/// What a node costs besides its instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CostModelDocument {
+    /// Whether root volumes count.
+    pub root_volumes: bool,
+    /// Dollars per hour.
+    pub fee_per_node: f64,
+}
+
+/// Where the prices come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PricesDocument {
+    /// Who says so.
+    pub source: String,
+    /// The day of the On-Demand prices.
+    pub as_of: String,
+    /// `observed` or `estimate`.
+    pub spot: String,
+}
+
+impl PlanDocument {
+    /// The document of a plan.
+    #[must_use]
+    pub fn new(report: &Report<'_>) -> Self {
+        let plan = report.plan;
+        let name = |pod: usize| report.cluster.pods.get(pod).map_or_else(|| format!("#{pod}"), Pod::full_name);
+        let node = |(index, node): (usize, &PlannedNode)| NodeDocument {
+            index,
+            nodepool: node.node_pool.clone(),
+            instance_type: node.offering.instance_type.clone(),
+            zone: node.offering.zone.clone(),
+            capacity_type: node.offering.capacity_type.as_str().to_owned(),
+            price: node.offering.price.dollars(),
+            price_kind: price_kind(node.offering.price_kind).to_owned(),
+            overhead: node.overhead.dollars(),
+            cost: node.cost().dollars(),
+            pods: node.pods.iter().map(|&pod| name(pod)).collect(),
+            labels: node.labels.clone(),
+            requests: quantities(&node.requests),
+            daemons: quantities(&node.daemons),
+            allocatable: quantities(&node.allocatable),
+            candidates: node.candidates.iter().map(candidate).collect(),
+        };
+        Self {
+            version: VERSION,
+            region: report.catalog.region.clone(),
+            nodes: plan.nodes.iter().enumerate().map(node).collect(),
+            unplaced: plan
+                .unplaced
+                .iter()
+                .map(|left| UnplacedDocument { pod: name(left.pod), reasons: left.reasons.clone() })
+                .collect(),
+            cost: plan.cost.dollars(),
+            bound: plan.bound.dollars(),
+            gap: plan.gap(),
+            stopped_by: plan.stopped_by.as_str().to_owned(),
+            seconds: (report.elapsed.as_secs_f64() * 1e3).round() / 1e3,
+            first_fit: FirstFitDocument {
+                cost: plan.first_fit.cost.dollars(),
+                nodes: plan.first_fit.nodes,
+                unplaced: plan.first_fit.unplaced,
+            },
+            cost_model: CostModelDocument { root_volumes: report.root_volumes, fee_per_node: report.fee_per_node.dollars() },
+            prices: PricesDocument {
+                source: report.catalog.provenance.on_demand.origin.clone(),
+                as_of: report.catalog.prices_as_of.clone(),
+                spot: if report.catalog.has_estimates() { "estimate" } else { "observed" }.to_owned(),
+            },
+            notices: report.notices.iter().cloned().chain(summary::estimate_warning(report)).collect(),
+        }
+    }
+
+    /// The document as indented text that ends with a line feed.
+    ///
+    /// # Errors
+    /// None for a document that [`Self::new`] made; a hand-made one may hold a number that JSON cannot write.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// The fixed fee per node, to the micro-dollar.
+    #[must_use]
+    pub fn fee_per_node(&self) -> Option<UsdPerHour> {
+        reading::money(self.cost_model.fee_per_node)
+    }
+}
+
+fn candidate(candidate: &Candidate) -> CandidateDocument {
+    CandidateDocument {
+        instance_type: candidate.instance_type.clone(),
+        zone: candidate.zone.clone(),
+        capacity_type: candidate.capacity_type.as_str().to_owned(),
+        price: candidate.price.dollars(),
+        price_kind: price_kind(candidate.price_kind).to_owned(),
+    }
+}
+
+fn price_kind(kind: PriceKind) -> &'static str {
+    match kind {
+        PriceKind::Listed => "listed",
+        PriceKind::Estimated => "estimate",
+    }
+}
+
+fn parse_price_kind(text: &str) -> Option<PriceKind> {
+    [PriceKind::Listed, PriceKind::Estimated].into_iter().find(|kind| price_kind(*kind) == text)
+}
+
+fn parse_capacity_type(text: &str) -> Option<CapacityType> {
+    [CapacityType::OnDemand, CapacityType::Spot].into_iter().find(|kind| kind.as_str() == text)
+}
+
+fn quantities(resources: &Resources) -> BTreeMap<String, String> {
+    resources.iter().map(|(name, amount)| (name.to_string(), quantity_text(name.as_str(), amount))).collect()
+}

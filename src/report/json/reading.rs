@@ -1,0 +1,163 @@
+//! Reads a plan document back, strictly: whatever does not add up is named, nothing is guessed.
+
+use std::collections::BTreeMap;
+
+use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
+use crate::domain::cluster::ClusterView;
+use crate::domain::money::UsdPerHour;
+use crate::domain::plan::{Candidate, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod};
+use crate::domain::quantity::Quantity;
+use crate::domain::resources::Resources;
+
+/// Dollars above this are no price.
+const MOST_DOLLARS: f64 = 1e9;
+
+/// Why a text is no plan for a cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is not JSON, or not of the schema.
+    #[error("not a plan: {0}")]
+    Schema(#[from] serde_json::Error),
+    /// Another version of the schema.
+    #[error("version: this is a plan of version {found}, this program reads version {VERSION}")]
+    Version {
+        /// The version of the document.
+        found: u32,
+    },
+    /// A field has a value that cannot be.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Path of the field, `nodes[3].price`.
+        field: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+fn fail<T>(field: impl Into<String>, problem: impl Into<String>) -> Result<T, ReadError> {
+    Err(ReadError::Field { field: field.into(), problem: problem.into() })
+}
+
+/// The micro-dollars nearest to an amount of dollars; `None` for what is no price.
+pub(super) fn money(dollars: f64) -> Option<UsdPerHour> {
+    (0.0..MOST_DOLLARS).contains(&dollars).then(|| UsdPerHour::from_micros((dollars * 1e6).round() as i64))
+}
+
+impl PlanDocument {
+    /// Parses a document.
+    ///
+    /// # Errors
+    /// When the text is not JSON, misses a field, has one that the schema does not know, or is of another version.
+    pub fn parse(text: &[u8]) -> Result<Self, ReadError> {
+        // The version first: a document of another version fails for that reason and not for its fields.
+        let value: serde_json::Value = serde_json::from_slice(text)?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(found) if found != u64::from(VERSION) => {
+                Err(ReadError::Version { found: u32::try_from(found).unwrap_or(u32::MAX) })
+            }
+            _ => Ok(serde_json::from_value(value)?),
+        }
+    }
+
+    /// The plan, with its pods found in `cluster` by name.
+    ///
+    /// # Errors
+    /// The first field whose value cannot be: a pod that the cluster does not have, a malformed quantity, a negative price, ...
+    /// Whether the plan is any good is for the verifier to say.
+    pub fn to_plan(&self, cluster: &ClusterView) -> Result<Plan, ReadError> {
+        let pods: BTreeMap<(&str, &str), usize> =
+            cluster.pods.iter().enumerate().map(|(index, pod)| ((pod.namespace.as_str(), pod.name.as_str()), index)).collect();
+        let find = |field: &dyn Fn() -> String, name: &str| {
+            let found = name.split_once('/').and_then(|(namespace, name)| pods.get(&(namespace, name)));
+            found.copied().map_or_else(|| fail(field(), format!("the manifests have no pod `{name}`")), Ok)
+        };
+        let mut nodes = Vec::new();
+        for (place, node) in self.nodes.iter().enumerate() {
+            let at = format!("nodes[{place}]");
+            if node.index != place {
+                return fail(format!("{at}.index"), format!("is {}, the position is {place}", node.index));
+            }
+            let offering = candidate(
+                &at,
+                &CandidateDocument {
+                    instance_type: node.instance_type.clone(),
+                    zone: node.zone.clone(),
+                    capacity_type: node.capacity_type.clone(),
+                    price: node.price,
+                    price_kind: node.price_kind.clone(),
+                },
+            )?;
+            let mut placed = Vec::new();
+            for (position, name) in node.pods.iter().enumerate() {
+                placed.push(find(&|| format!("{at}.pods[{position}]"), name)?);
+            }
+            let mut candidates = Vec::new();
+            for (position, one) in node.candidates.iter().enumerate() {
+                candidates.push(candidate(&format!("{at}.candidates[{position}]"), one)?);
+            }
+            let made = PlannedNode {
+                node_pool: node.nodepool.clone(),
+                offering,
+                overhead: amount(&format!("{at}.overhead"), node.overhead)?,
+                labels: node.labels.clone(),
+                pods: placed,
+                requests: resources(&format!("{at}.requests"), &node.requests)?,
+                daemons: resources(&format!("{at}.daemons"), &node.daemons)?,
+                allocatable: resources(&format!("{at}.allocatable"), &node.allocatable)?,
+                candidates,
+            };
+            if amount(&format!("{at}.cost"), node.cost)? != made.cost() {
+                return fail(format!("{at}.cost"), "is not price + overhead");
+            }
+            nodes.push(made);
+        }
+        let mut unplaced = Vec::new();
+        for (place, left) in self.unplaced.iter().enumerate() {
+            let pod = find(&|| format!("unplaced[{place}].pod"), &left.pod)?;
+            unplaced.push(UnplacedPod { pod, reasons: left.reasons.clone() });
+        }
+        let stops = [StopReason::Optimal, StopReason::GapReached, StopReason::WorkLimit, StopReason::Deadline];
+        let Some(stopped_by) = stops.into_iter().find(|stop| stop.as_str() == self.stopped_by) else {
+            return fail("stoppedBy", format!("`{}` is no reason to stop", self.stopped_by));
+        };
+        let first_fit = FirstFitOutcome {
+            cost: amount("firstFit.cost", self.first_fit.cost)?,
+            nodes: self.first_fit.nodes,
+            unplaced: self.first_fit.unplaced,
+        };
+        let (cost, bound) = (amount("cost", self.cost)?, amount("bound", self.bound)?);
+        Ok(Plan { nodes, unplaced, cost, bound, first_fit, stopped_by })
+    }
+}
+
+fn amount(field: &str, dollars: f64) -> Result<UsdPerHour, ReadError> {
+    money(dollars).map_or_else(|| fail(field, format!("{dollars} is not an amount of dollars per hour")), Ok)
+}
+
+fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> {
+    let Some(capacity_type) = parse_capacity_type(&one.capacity_type) else {
+        return fail(format!("{at}.capacityType"), format!("`{}` is neither `on-demand` nor `spot`", one.capacity_type));
+    };
+    let Some(price_kind) = parse_price_kind(&one.price_kind) else {
+        return fail(format!("{at}.priceKind"), format!("`{}` is neither `listed` nor `estimate`", one.price_kind));
+    };
+    Ok(Candidate {
+        instance_type: one.instance_type.clone(),
+        zone: one.zone.clone(),
+        capacity_type,
+        price: amount(&format!("{at}.price"), one.price)?,
+        price_kind,
+    })
+}
+
+fn resources(at: &str, named: &BTreeMap<String, String>) -> Result<Resources, ReadError> {
+    let mut made = Resources::new();
+    for (name, text) in named {
+        match Quantity::parse(text) {
+            Ok(quantity) => made.set(name, quantity.amount(name)),
+            Err(problem) => return fail(format!("{at}.{name}"), problem.to_string()),
+        }
+    }
+    Ok(made)
+}

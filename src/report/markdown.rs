@@ -1,0 +1,71 @@
+//! The plan as Markdown, for a comment on a pull request.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use super::summary;
+use crate::domain::resources::ResourceName;
+
+/// The plan as Markdown. Ends with a line feed.
+#[must_use]
+pub fn render(report: &Report<'_>) -> String {
+    let plan = report.plan;
+    let groups = summary::groups(&plan.nodes);
+    let placed: usize = groups.iter().map(|group| group.pods).sum();
+    let mut text = String::new();
+    // Writing to a String cannot fail; the results of `writeln!` are dropped for that reason throughout.
+    let _ = writeln!(
+        text,
+        "### {} on {}: ${}/h, {}\n",
+        summary::count(placed, "pod"),
+        summary::count(plan.nodes.len(), "node"),
+        plan.cost,
+        summary::per_month(plan.cost)
+    );
+    if !groups.is_empty() {
+        let _ = writeln!(text, "| NodePool | Instance type | Zone | Capacity | Nodes | Pods | CPU | Memory | $/h each | $/h |");
+        let _ = writeln!(text, "|---|---|---|---|--:|--:|--:|--:|--:|--:|");
+    }
+    for group in &groups {
+        let node = group.sample;
+        let mark = if group.is_estimated() { "~" } else { "" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {mark}{} | {mark}{} |",
+            node.node_pool,
+            node.offering.instance_type,
+            node.offering.zone,
+            node.offering.capacity_type.as_str(),
+            group.nodes,
+            group.pods,
+            summary::utilisation(&group.used, &group.allocatable, ResourceName::CPU),
+            summary::utilisation(&group.used, &group.allocatable, ResourceName::MEMORY),
+            node.cost(),
+            group.cost(),
+        );
+    }
+    let _ = writeln!(text, "\n- **Cost**: {}", summary::cost_terms(report));
+    let _ = writeln!(text, "- **Proof**: {}", summary::proof(report));
+    let _ = writeln!(text, "- **First-fit** {}", summary::first_fit(report));
+    let _ = writeln!(text, "- **Stopped** {}", summary::stopped(report));
+    let _ = writeln!(text, "- **Prices**: {}", report.catalog.summary());
+    if let Some(warning) = summary::estimate_warning(report) {
+        let _ = writeln!(text, "- **~ {warning}**");
+    }
+    let left = summary::unplaced(report);
+    if !left.is_empty() {
+        let _ = writeln!(text, "\n**{} cannot be placed**\n", summary::count(plan.unplaced.len(), "pod"));
+        for group in &left {
+            let others = if group.pods > 1 { format!(" and {} more", group.pods - 1) } else { String::new() };
+            let _ = writeln!(text, "- `{}`{others}: {}", group.example, group.reasons.join("; "));
+        }
+    }
+    if !report.notices.is_empty() {
+        let _ = writeln!(text, "\n<details><summary>{}</summary>\n", summary::count(report.notices.len(), "notice"));
+        for notice in report.notices {
+            let _ = writeln!(text, "- {notice}");
+        }
+        let _ = writeln!(text, "\n</details>");
+    }
+    text
+}

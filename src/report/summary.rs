@@ -1,0 +1,271 @@
+//! What a plan amounts to: like nodes together, utilisation, totals, and the sentences that every output repeats.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Report;
+use crate::domain::catalog::PriceKind;
+use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
+use crate::domain::plan::{PlannedNode, StopReason};
+use crate::domain::resources::{ResourceName, Resources};
+
+/// Nodes of one NodePool, type, zone, capacity type and cost, which stand next to each other in a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group<'a> {
+    /// Index of the first node in the plan; the others follow it.
+    pub first: usize,
+    /// How many.
+    pub nodes: usize,
+    /// The first of them: what the others share with it is its NodePool, offering and cost.
+    pub sample: &'a PlannedNode,
+    /// Pods on all of them.
+    pub pods: usize,
+    /// Requests of pods and DaemonSets on all of them.
+    pub used: Resources,
+    /// What all of them offer.
+    pub allocatable: Resources,
+}
+
+impl Group<'_> {
+    /// `4`, or `4-7`: the indices that `explain node` takes.
+    #[must_use]
+    pub fn indices(&self) -> String {
+        match self.nodes {
+            1 => self.first.to_string(),
+            count => format!("{}-{}", self.first, self.first + count - 1),
+        }
+    }
+
+    /// What all of them cost.
+    #[must_use]
+    pub fn cost(&self) -> UsdPerHour {
+        // A plan has far fewer than 2^63 nodes.
+        self.sample.cost() * i64::try_from(self.nodes).unwrap_or(i64::MAX)
+    }
+
+    /// Whether the price is an estimate.
+    #[must_use]
+    pub fn is_estimated(&self) -> bool {
+        self.sample.offering.price_kind == PriceKind::Estimated
+    }
+}
+
+/// The nodes of a plan, like ones together, in the plan's order.
+#[must_use]
+pub fn groups<'a>(nodes: &'a [PlannedNode]) -> Vec<Group<'a>> {
+    let mut made: Vec<Group<'a>> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let alike = |sample: &PlannedNode| {
+            sample.node_pool == node.node_pool && sample.offering == node.offering && sample.cost() == node.cost()
+        };
+        if !made.last().is_some_and(|group| alike(group.sample)) {
+            made.push(Group {
+                first: index,
+                nodes: 0,
+                sample: node,
+                pods: 0,
+                used: Resources::new(),
+                allocatable: Resources::new(),
+            });
+        }
+        if let Some(group) = made.last_mut() {
+            group.nodes += 1;
+            group.pods += node.pods.len();
+            group.used.add(&node.requests);
+            group.used.add(&node.daemons);
+            group.allocatable.add(&node.allocatable);
+        }
+    }
+    made
+}
+
+/// `87 %`: how much of a resource is asked for; `-` where nothing is offered.
+#[must_use]
+pub fn utilisation(used: &Resources, allocatable: &Resources, resource: &str) -> String {
+    match allocatable.get(resource) {
+        offered if offered > 0 => format!("{:.0} %", used.get(resource) as f64 * 100.0 / offered as f64),
+        _ => "-".to_owned(),
+    }
+}
+
+/// The resources besides CPU, memory and pod slots of which the nodes offer some and the pods ask for some, by name.
+#[must_use]
+pub fn extended_resources(groups: &[Group<'_>]) -> Vec<String> {
+    let plain = [ResourceName::CPU, ResourceName::MEMORY, ResourceName::PODS];
+    let mut names = BTreeSet::new();
+    for group in groups {
+        names.extend(group.used.iter().map(|(name, _)| name.as_str()).filter(|name| !plain.contains(name)).map(str::to_owned));
+    }
+    names.into_iter().collect()
+}
+
+/// `$3,010 a month`, in whole dollars above 100 and cents below.
+#[must_use]
+pub fn per_month(amount: UsdPerHour) -> String {
+    let month = (amount * HOURS_PER_MONTH).dollars();
+    if month.abs() < 100.0 {
+        format!("${month:.2} a month")
+    } else {
+        format!("${} a month", with_thousands(month.round() as i64))
+    }
+}
+
+fn with_thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+/// `1 pod`, `2 pods`.
+#[must_use]
+pub fn count(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {word}{plural}", with_thousands(i64::try_from(number).unwrap_or(i64::MAX)))
+}
+
+/// Share in per cent, with as many decimals as it takes to tell it from zero (three at most).
+fn percent(share: f64) -> String {
+    let value = share * 100.0;
+    if value >= 10.0 {
+        format!("{value:.1} %")
+    } else if value >= 0.095 {
+        format!("{value:.2} %")
+    } else {
+        format!("{value:.3} %")
+    }
+}
+
+/// How near the plan is to the optimum.
+#[must_use]
+pub fn proof(report: &Report<'_>) -> String {
+    let plan = report.plan;
+    if plan.stopped_by == StopReason::Optimal {
+        return "proven optimal: no plan under the same rules costs less".to_owned();
+    }
+    format!(
+        "no plan costs less than ${}/h, so at most {} could still be saved",
+        plan.bound,
+        percent(plan.gap()).trim_start_matches('-')
+    )
+}
+
+/// What first-fit would have bought.
+#[must_use]
+pub fn first_fit(report: &Report<'_>) -> String {
+    let yardstick = report.plan.first_fit;
+    let saved = yardstick.cost - report.plan.cost;
+    let left = if yardstick.unplaced > report.plan.unplaced.len() {
+        format!(" and leave {}", count(yardstick.unplaced, "pod"))
+    } else {
+        String::new()
+    };
+    let bought = format!("would buy {} for ${}/h{left}", count(yardstick.nodes, "node"), yardstick.cost);
+    if saved > UsdPerHour::ZERO {
+        let share = percent(saved.dollars() / yardstick.cost.dollars());
+        format!("{bought}; this plan saves ${saved}/h ({share}, {})", per_month(saved))
+    } else {
+        bought
+    }
+}
+
+/// Why and when the solver stopped.
+#[must_use]
+pub fn stopped(report: &Report<'_>) -> String {
+    let why = match report.plan.stopped_by {
+        StopReason::Optimal => "at the optimum",
+        StopReason::GapReached => "at the gap that was asked for",
+        StopReason::WorkLimit => "at the work limit",
+        StopReason::Deadline => "at the deadline: another run may find another plan",
+    };
+    format!("{why}, after {:.2} s", report.elapsed.as_secs_f64())
+}
+
+/// How many nodes of the plan have an estimated price.
+#[must_use]
+pub fn estimated_nodes(report: &Report<'_>) -> usize {
+    report.plan.nodes.iter().filter(|node| node.offering.price_kind == PriceKind::Estimated).count()
+}
+
+/// What is loudly said where Spot prices are estimates; `None` when every price of the plan is a listed one.
+#[must_use]
+pub fn estimate_warning(report: &Report<'_>) -> Option<String> {
+    let nodes = estimated_nodes(report);
+    (nodes > 0).then(|| {
+        let verb = if nodes == 1 { "has" } else { "have" };
+        format!("{} {verb} an ESTIMATED Spot price, not an observed one; give real prices with --catalog", count(nodes, "node"))
+    })
+}
+
+/// What the cost is made of.
+#[must_use]
+pub fn cost_terms(report: &Report<'_>) -> String {
+    let mut terms = vec!["instances".to_owned()];
+    if report.root_volumes {
+        terms.push("root volumes".to_owned());
+    }
+    if report.fee_per_node > UsdPerHour::ZERO {
+        terms.push(format!("a fee of ${}/h per node", report.fee_per_node));
+    }
+    match terms.as_slice() {
+        [only] => only.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+        [] => String::new(),
+    }
+}
+
+/// Unplaced pods that share workload and reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left<'a> {
+    /// `namespace/name` of the first.
+    pub example: String,
+    /// How many.
+    pub pods: usize,
+    /// Why, each a sentence without a full stop.
+    pub reasons: &'a [String],
+}
+
+/// The unplaced pods, those of one workload with the same reasons together, in the plan's order.
+#[must_use]
+pub fn unplaced<'a>(report: &Report<'a>) -> Vec<Left<'a>> {
+    let mut made: Vec<Left<'a>> = Vec::new();
+    let mut places = BTreeMap::new();
+    for left in &report.plan.unplaced {
+        let Some(pod) = report.cluster.pods.get(left.pod) else { continue };
+        let key = (&pod.namespace, &pod.workload, &left.reasons);
+        let place = *places.entry(key).or_insert(made.len());
+        match made.get_mut(place) {
+            Some(group) => group.pods += 1,
+            None => made.push(Left { example: pod.full_name(), pods: 1, reasons: &left.reasons }),
+        }
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_a_person_writes_them() {
+        assert_eq!(per_month(UsdPerHour::from_micros(4_123_400)), "$3,010 a month");
+        assert_eq!(per_month(UsdPerHour::from_micros(41_600)), "$30.37 a month");
+        assert_eq!(with_thousands(1_234_567), "1,234,567");
+        assert_eq!(with_thousands(-1_000), "-1,000");
+        assert_eq!(with_thousands(999), "999");
+        assert_eq!((count(1, "pod"), count(2_000, "pod")), ("1 pod".to_owned(), "2,000 pods".to_owned()));
+        assert_eq!([percent(0.207), percent(0.0123), percent(0.000_04)], ["20.7 %", "1.23 %", "0.004 %"]);
+    }
+
+    #[test]
+    fn a_resource_that_is_not_offered_has_no_utilisation() {
+        let offered = Resources::new().with(ResourceName::CPU, 1_930);
+        let used = Resources::new().with(ResourceName::CPU, 1_000).with(ResourceName::MEMORY, 1);
+        assert_eq!(utilisation(&used, &offered, ResourceName::CPU), "52 %");
+        assert_eq!(utilisation(&used, &offered, ResourceName::MEMORY), "-");
+    }
+}

@@ -1,0 +1,182 @@
+//! Branch and price on node counts: a better bound where a few dear nodes carry the cost.
+//!
+//! In the linear relaxation the number of nodes of a set S of shapes may be fractional; in a plan it is whole. A branch adds the side
+//! row `sum_{s in S} x_s <= floor` or `>= ceil` (the latter with amounts of -1), and pattern generation is unchanged: the row's dual
+//! only shifts what a pattern of those shapes may cost. Sets are "all shapes from a cost upwards" first, then single shapes. A branch
+//! whose counts are all whole cannot be divided this way; it stays open, and the bound never passes it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
+use crate::solver::control::Control;
+use crate::solver::diving::{Guide, dive};
+use crate::solver::engine::round_up;
+use crate::solver::packing::Packing;
+use crate::solver::pattern_generation::{Generator, Pattern};
+use crate::solver::presolve::Reduced;
+use crate::solver::solution::Stage;
+
+/// A count is fractional when it is this far from a whole number.
+const FRACTIONAL: f64 = 1e-4;
+/// One branch in so many is dived from.
+const DIVE_EVERY: u64 = 4;
+
+/// One side of a branch: `sign * (number of nodes of the shapes) <= sign * limit`.
+#[derive(Clone, Debug)]
+struct Cut {
+    shapes: Vec<usize>,
+    at_most: bool,
+    count: i64,
+}
+
+#[derive(Debug)]
+struct Branch {
+    cuts: Vec<Cut>,
+    bound: i64,
+}
+
+/// The open branches; survives between calls.
+pub(super) struct Tree {
+    /// Bound, number, branch: the least bound first, the newest among equals.
+    open: BinaryHeap<Reverse<(i64, Reverse<u64>)>>,
+    branches: Vec<Option<Branch>>,
+    /// Least bound among the branches that cannot be divided.
+    closed_at: i64,
+}
+
+impl Tree {
+    /// A tree of the root alone, whose bound is `bound` micro-dollars.
+    pub(super) fn new(bound: i64) -> Self {
+        let mut tree = Self { open: BinaryHeap::new(), branches: Vec::new(), closed_at: i64::MAX };
+        tree.push(Branch { cuts: Vec::new(), bound });
+        tree
+    }
+
+    fn push(&mut self, branch: Branch) {
+        let number = self.branches.len() as u64;
+        self.open.push(Reverse((branch.bound, Reverse(number))));
+        self.branches.push(Some(branch));
+    }
+
+    /// No plan costs less than this.
+    fn bound(&self) -> i64 {
+        self.open.peek().map_or(i64::MAX, |Reverse((bound, _))| *bound).min(self.closed_at)
+    }
+
+    /// Whether the branch of least bound can be divided further.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.open.peek().is_some_and(|Reverse((bound, _))| *bound < self.closed_at)
+    }
+}
+
+/// What branching works with.
+pub(super) struct Setting<'a> {
+    pub(super) reduced: &'a Reduced,
+    pub(super) scarcity: &'a [f64],
+    /// Weights that choose the dimensions of the dense tables.
+    pub(super) weights: &'a [f64],
+    pub(super) guide: &'a Guide,
+    pub(super) tolerance: f64,
+}
+
+/// Divides branches until `until` of the budget is used; `found` is offered every packing of a dive, `patterns` grows.
+pub(super) fn branch(
+    setting: &Setting<'_>,
+    tree: &mut Tree,
+    patterns: &mut Vec<Pattern>,
+    root: &DualPoint,
+    until: f64,
+    control: &mut Control<'_>,
+    found: &mut dyn FnMut(Packing, &mut Control<'_>),
+) {
+    let mut count = tree.branches.len() as u64;
+    while tree.can_go_on() && control.used() < until && control.stop().is_none() {
+        let Some(Reverse((_, Reverse(number)))) = tree.open.pop() else { break };
+        let Some(branch) = tree.branches[number as usize].take() else { continue };
+        if branch.bound >= control.incumbent() {
+            continue;
+        }
+        count += 1;
+        let reduced = with_cuts(setting.reduced, &branch.cuts);
+        let mut generator = Generator::new(&reduced, setting.weights);
+        let mut master = Master::new(&reduced, setting.scarcity);
+        master.add(patterns.iter().cloned());
+        let mut side_duals = root.side_duals.clone();
+        side_duals.resize(reduced.limits.len(), 0.0);
+        let start = DualPoint { duals: root.duals.clone(), side_duals, bound: branch.bound as f64 / master.unit };
+        let relaxed = column_generation(&mut master, &mut generator, start, setting.tolerance, until, control, Place::Branch);
+        let Some(relaxed) = relaxed else {
+            // The branch keeps the bound of its parent.
+            tree.closed_at = tree.closed_at.min(branch.bound);
+            continue;
+        };
+        let bound = branch.bound.max(round_up(relaxed.best.bound * master.unit));
+        if relaxed.ended == Ended::Budget && bound < control.incumbent() {
+            tree.push(Branch { bound, ..branch });
+            break;
+        }
+        patterns.clone_from(&master.patterns);
+        if bound < control.incumbent() {
+            match fractional_set(&reduced, &master, &relaxed) {
+                Some((shapes, value)) => {
+                    for (at_most, count) in [(true, value.floor()), (false, value.ceil())] {
+                        let mut cuts = branch.cuts.clone();
+                        cuts.push(Cut { shapes: shapes.clone(), at_most, count: count as i64 });
+                        tree.push(Branch { cuts, bound });
+                    }
+                }
+                None => tree.closed_at = tree.closed_at.min(bound),
+            }
+            if count % DIVE_EVERY == 0
+                && let Some(mut packing) = dive(&reduced, &mut master, &mut generator, setting.guide, until, control)
+            {
+                packing.limits = setting.reduced.limits.clone();
+                for &(row, amount) in packing.nodes.iter().flat_map(|node| &setting.reduced.shapes[node.shape].usage) {
+                    packing.limits[row] -= amount;
+                }
+                found(packing, control);
+            }
+        }
+        control.raise_bound(tree.bound(), Stage::Branching);
+    }
+    control.raise_bound(tree.bound(), Stage::Branching);
+}
+
+/// The program with the cuts as further side rows.
+fn with_cuts(reduced: &Reduced, cuts: &[Cut]) -> Reduced {
+    let mut cut = reduced.clone();
+    for Cut { shapes, at_most, count } in cuts {
+        let row = cut.limits.len();
+        let sign = if *at_most { 1 } else { -1 };
+        cut.limits.push(sign * count);
+        for &shape in shapes {
+            cut.shapes[shape].usage.push((row, sign));
+        }
+    }
+    cut
+}
+
+/// The set of shapes whose number of nodes is fractional and costs most to make whole, with that number.
+fn fractional_set(reduced: &Reduced, master: &Master<'_>, relaxed: &Relaxed) -> Option<(Vec<usize>, f64)> {
+    let mut nodes = vec![0.0; reduced.shapes.len()];
+    for (pattern, value) in master.patterns.iter().zip(&relaxed.solution.values) {
+        nodes[pattern.shape] += value;
+    }
+    let dearer = |shape: usize| (shape..nodes.len()).collect::<Vec<usize>>();
+    let of_sets = (0..nodes.len()).filter(|&shape| nodes[shape] > FRACTIONAL).map(|shape| (shape, dearer(shape)));
+    let of_single = (0..nodes.len()).map(|shape| (shape, vec![shape]));
+    let worst = |sets: &mut dyn Iterator<Item = (usize, Vec<usize>)>| {
+        let mut best: Option<(f64, Vec<usize>, f64)> = None;
+        for (shape, set) in sets {
+            let value: f64 = set.iter().map(|&member| nodes[member]).sum();
+            let off = (value - value.round()).abs();
+            let score = off * reduced.shapes[shape].cost as f64;
+            if off > FRACTIONAL && best.as_ref().is_none_or(|(most, _, _)| score > *most) {
+                best = Some((score, set, value));
+            }
+        }
+        best.map(|(_, set, value)| (set, value))
+    };
+    worst(&mut of_sets.into_iter()).or_else(|| worst(&mut of_single.into_iter()))
+}

@@ -1,0 +1,499 @@
+//! Column generation on the linear relaxation, and its lower bound.
+//!
+//! ```text
+//! min  sum_p cost_p x_p + sum_c penalty_c y_c
+//! s.t. sum_p a_cp x_p + y_c + exchange_c >= demand_c      dual pi_c >= 0
+//!      sum_p usage_rp x_p                <= limit_r       dual mu_r <= 0
+//! ```
+//! *Exchange columns* are dual-optimal inequalities (Ben Amor, Desrosiers, Valério de Carvalho 2006): where k pods of class j fit
+//! into the place of one pod of class i, wherever that is, `k pi_j <= pi_i` cuts off no optimal dual, and the column that takes one
+//! slot of i and gives k slots of j may join the master.
+//!
+//! *Bound* (Farley 1990): at any `pi >= 0`, `mu <= 0`, with `theta = min_s (cost_s - mu usage_s) / max_a pi a`, the vector
+//! `theta pi` (cut to the penalties) is feasible in the dual of the full program, so `theta pi demand + mu limit` is a lower bound.
+//!
+//! *Smoothing* (Wentges 1997): patterns are generated at a point between the best dual so far and that of the master.
+
+use rustc_hash::FxHashSet;
+
+use crate::solver::control::Control;
+use crate::solver::engine::round_up;
+use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
+use crate::solver::pattern_generation::{Effort, Generated, Generator, Pattern};
+use crate::solver::presolve::Reduced;
+use crate::solver::solution::Stage;
+
+/// How many exchange columns each class gets at most; more gained nothing (study, second round).
+const EXCHANGES_PER_CLASS: usize = 6;
+/// Shapes that a settling pass looks at.
+const SETTLED_SHAPES: usize = 12;
+/// Settling passes after a full pass.
+const SETTLING_ROUNDS: usize = 6;
+/// Beam widths, one after the other as the bound stalls.
+const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
+/// How many of [`WIDTHS`] a branch uses: there are many branches, and each needs a bound only.
+const WIDTHS_OF_A_BRANCH: usize = 3;
+
+/// The restricted master problem.
+pub(super) struct Master<'a> {
+    reduced: &'a Reduced,
+    lp: Lp,
+    /// Pattern columns, in LP order after the fixed ones.
+    pub(super) patterns: Vec<Pattern>,
+    /// Whether a pattern column is held at zero.
+    forbidden: Vec<bool>,
+    known: FxHashSet<Pattern>,
+    exchanges: Vec<Exchange>,
+    /// Artificial and exchange columns.
+    fixed: usize,
+    /// Micro-dollars per unit of LP cost.
+    pub(super) unit: f64,
+}
+
+/// One slot of `from` serves `copies` pods of `to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchange {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) copies: u32,
+}
+
+/// What a solve of the master gives.
+pub(super) struct MasterSolution {
+    /// LP cost units.
+    pub(super) objective: f64,
+    /// One value per pattern column.
+    pub(super) values: Vec<f64>,
+    pub(super) duals: Vec<f64>,
+    pub(super) side_duals: Vec<f64>,
+}
+
+/// A dual point, in LP cost units.
+#[derive(Clone, Debug)]
+pub(super) struct DualPoint {
+    pub(super) duals: Vec<f64>,
+    pub(super) side_duals: Vec<f64>,
+    /// Its bound, in LP cost units.
+    pub(super) bound: f64,
+}
+
+impl<'a> Master<'a> {
+    pub(super) fn new(reduced: &'a Reduced, scarcity: &[f64]) -> Self {
+        let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
+        let mut lp = Lp::new(&rows(reduced));
+        lp.use_primal_simplex();
+        let exchanges = exchanges(reduced, scarcity);
+        let columns = fixed_columns(reduced, &exchanges, unit);
+        lp.add_columns(&columns);
+        Self {
+            reduced,
+            lp,
+            patterns: Vec::new(),
+            forbidden: Vec::new(),
+            known: FxHashSet::default(),
+            exchanges,
+            fixed: columns.len(),
+            unit,
+        }
+    }
+
+    /// Adds the patterns that are not there yet; how many were new.
+    pub(super) fn add(&mut self, patterns: impl IntoIterator<Item = Pattern>) -> usize {
+        let mut columns = Vec::new();
+        for pattern in patterns {
+            if self.known.insert(pattern.clone()) {
+                columns.push(pattern_column(self.reduced, &pattern, self.unit));
+                self.patterns.push(pattern);
+                self.forbidden.push(false);
+            }
+        }
+        if !columns.is_empty() {
+            self.lp.add_columns(&columns);
+        }
+        columns.len()
+    }
+
+    /// Sets what the class rows ask for (slots; may be negative).
+    pub(super) fn set_demand(&mut self, demand: &[i64]) {
+        for (row, &slots) in demand.iter().enumerate() {
+            self.lp.set_row(row, slots as f64, f64::INFINITY);
+        }
+    }
+
+    /// Forbids the patterns of shapes that cost more than `dearest`; whether that changed anything.
+    pub(super) fn cap(&mut self, dearest: i64) -> bool {
+        let mut changed = false;
+        for (at, pattern) in self.patterns.iter().enumerate() {
+            let forbidden = self.reduced.shapes[pattern.shape].cost > dearest;
+            if forbidden != self.forbidden[at] {
+                self.forbidden[at] = forbidden;
+                changed = true;
+                self.lp.set_upper(self.fixed + at, if forbidden { 0.0 } else { f64::INFINITY });
+            }
+        }
+        changed
+    }
+
+    /// Sets what is left of the side rows.
+    pub(super) fn set_limits(&mut self, limits: &[i64]) {
+        let classes = self.reduced.classes();
+        for (row, &limit) in limits.iter().enumerate() {
+            self.lp.set_row(classes + row, f64::NEG_INFINITY, limit as f64);
+        }
+    }
+
+    /// Solves after a change of row bounds, which leaves the last basis dual feasible.
+    pub(super) fn solve_changed(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        self.lp.use_dual_simplex();
+        let solution = self.solve(control);
+        self.lp.use_primal_simplex();
+        solution
+    }
+
+    /// Solves after columns were added, which leaves the last basis primal feasible.
+    pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        let status = self.lp.solve();
+        control.spend(self.lp.iterations() * (self.reduced.classes() as u64 / 4 + 4));
+        if status != LpStatus::Optimal {
+            return None;
+        }
+        let (values, mut duals) = self.lp.solution();
+        let side_duals: Vec<f64> = duals.split_off(self.reduced.classes()).iter().map(|mu| mu.min(0.0)).collect();
+        duals.iter_mut().for_each(|pi| *pi = pi.max(0.0));
+        let mut objective = 0.0;
+        for (class, &value) in values.iter().take(duals.len()).enumerate() {
+            objective += value * self.reduced.penalty[class] as f64 / self.unit;
+        }
+        let values = values[self.fixed..].to_vec();
+        for (pattern, value) in self.patterns.iter().zip(&values) {
+            objective += value * self.reduced.shapes[pattern.shape].cost as f64 / self.unit;
+        }
+        Some(MasterSolution { objective, values, duals, side_duals })
+    }
+
+    /// What a pattern of each shape may cost at these side duals.
+    pub(super) fn allowances(&self, side_duals: &[f64]) -> Vec<f64> {
+        self.reduced
+            .shapes
+            .iter()
+            .map(|shape| {
+                let rows: f64 = shape.usage.iter().map(|&(row, amount)| side_duals[row] * amount as f64).sum();
+                shape.cost as f64 / self.unit - rows
+            })
+            .collect()
+    }
+
+    /// `allowance - value` of a pattern, in LP cost units.
+    pub(super) fn reduced_cost(&self, pattern: &Pattern, allowance: &[f64], duals: &[f64]) -> f64 {
+        let value: f64 = pattern.counts.iter().map(|&(class, count)| duals[class] * f64::from(count)).sum();
+        allowance[pattern.shape] - value
+    }
+
+    /// The program over `patterns` with integer columns (artificial, exchange, patterns) and a start of `values` nodes per pattern.
+    pub(super) fn integer_program(&self, patterns: &[Pattern], values: &[f64], unplaced: &[u32]) -> Lp {
+        let mut lp = Lp::new(&rows(self.reduced));
+        let mut columns = fixed_columns(self.reduced, &self.exchanges, self.unit);
+        columns.extend(patterns.iter().map(|pattern| pattern_column(self.reduced, pattern, self.unit)));
+        lp.add_columns(&columns);
+        lp.make_integer(columns.len());
+        let mut start: Vec<f64> = unplaced.iter().map(|&n| f64::from(n)).collect();
+        start.resize(columns.len() - patterns.len(), 0.0);
+        start.extend(values);
+        lp.set_start(&start);
+        lp
+    }
+
+    /// Drops columns whose reduced cost is far above zero when there are too many for quick solves.
+    fn clean(&mut self, solution: &MasterSolution) {
+        let limit = 12 * self.reduced.classes() + 3000;
+        if self.patterns.len() <= limit {
+            return;
+        }
+        let allowance = self.allowances(&solution.side_duals);
+        let mut costs: Vec<(f64, usize)> = self
+            .patterns
+            .iter()
+            .enumerate()
+            .map(|(at, pattern)| (self.reduced_cost(pattern, &allowance, &solution.duals) / allowance[pattern.shape], at))
+            .collect();
+        costs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut gone = vec![false; self.patterns.len()];
+        for &(_, at) in &costs[limit / 2..] {
+            gone[at] = solution.values[at] < 1e-9;
+        }
+        let mut mask = vec![false; self.fixed];
+        mask.extend(&gone);
+        self.lp.delete_columns(&mask);
+        let mut at = 0;
+        let known = &mut self.known;
+        self.patterns.retain(|pattern| {
+            at += 1;
+            if gone[at - 1] {
+                known.remove(pattern);
+            }
+            !gone[at - 1]
+        });
+        self.forbidden.clear();
+        self.forbidden.resize(self.patterns.len(), false);
+    }
+
+    /// Bound of `theta pi` for a pass that found the ratio `ratio`.
+    fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
+        let reduced = self.reduced;
+        let scaled: Vec<f64> =
+            duals.iter().zip(&reduced.penalty).map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit)).collect();
+        let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
+            + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
+        DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
+    }
+}
+
+/// Bounds of the class rows and the side rows.
+fn rows(reduced: &Reduced) -> Vec<(f64, f64)> {
+    let classes = reduced.demand.iter().map(|&demand| (f64::from(demand), f64::INFINITY));
+    classes.chain(reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64))).collect()
+}
+
+/// One artificial column per class, then the exchange columns.
+fn fixed_columns(reduced: &Reduced, exchanges: &[Exchange], unit: f64) -> Vec<LpColumn> {
+    let artificial = reduced.penalty.iter().enumerate().map(|(class, &penalty)| LpColumn {
+        cost: penalty as f64 / unit,
+        upper: f64::INFINITY,
+        entries: vec![(class, 1.0)],
+    });
+    let exchange = exchanges.iter().map(|exchange| LpColumn {
+        cost: 0.0,
+        upper: f64::INFINITY,
+        entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
+    });
+    artificial.chain(exchange).collect()
+}
+
+fn pattern_column(reduced: &Reduced, pattern: &Pattern, unit: f64) -> LpColumn {
+    let shape = &reduced.shapes[pattern.shape];
+    let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
+    entries.extend(shape.usage.iter().map(|&(row, amount)| (reduced.classes() + row, amount as f64)));
+    LpColumn { cost: shape.cost as f64 / unit, upper: f64::INFINITY, entries }
+}
+
+fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
+    let n = reduced.classes();
+    let size = |class: usize| -> f64 { reduced.request_of(class).iter().zip(scarcity).map(|(&r, s)| r as f64 * s).sum() };
+    let sizes: Vec<f64> = (0..n).map(size).collect();
+    let mut made = Vec::new();
+    for to in 0..n {
+        let mut near: Vec<(f64, usize, u32)> = Vec::new();
+        for from in 0..n {
+            if from == to || !reduced.fits(to, reduced.request_of(from)) {
+                continue;
+            }
+            // Equal requests exchange one way only, or the two columns would form a cycle of cost zero.
+            if reduced.request_of(from) == reduced.request_of(to) && from < to {
+                continue;
+            }
+            let goes_anywhere = reduced.eligible_bits.iter().all(|set| !set.contains(from) || set.contains(to));
+            if !goes_anywhere {
+                continue;
+            }
+            let copies = reduced.copies(to, reduced.request_of(from)).clamp(1, 4);
+            let waste = sizes[from] - f64::from(copies) * sizes[to];
+            near.push((waste / sizes[from].max(1e-12), from, copies));
+        }
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        made.extend(near.into_iter().take(EXCHANGES_PER_CLASS).map(|(_, from, copies)| Exchange { from, to, copies }));
+    }
+    made
+}
+
+/// Where column generation ended.
+pub(super) struct Relaxed {
+    pub(super) best: DualPoint,
+    pub(super) solution: MasterSolution,
+    pub(super) ended: Ended,
+}
+
+/// Where in the tree column generation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the whole program.
+    Root,
+    /// On a branch of it.
+    Branch,
+}
+
+/// Why column generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Bound and master agree to the tolerance.
+    Converged,
+    /// No search finds another column, or a sharper bound.
+    Stalled,
+    /// The share of the budget is used.
+    Budget,
+}
+
+/// Generates columns until bound and master agree to `tolerance`, nothing improves, the bound reaches the incumbent, or `until` of
+/// the budget is used. At the root the bound is one of the whole program and is reported.
+pub(super) fn column_generation(
+    master: &mut Master<'_>,
+    generator: &mut Generator<'_>,
+    start: DualPoint,
+    tolerance: f64,
+    until: f64,
+    control: &mut Control<'_>,
+    place: Place,
+) -> Option<Relaxed> {
+    let mut best = start;
+    let mut alpha: f64 = 0.7;
+    let mut width = 0;
+    let mut stalled = 0;
+    let mut solution = master.solve(control)?;
+    let unit = master.unit;
+    let widths = if place == Place::Root { WIDTHS.len() } else { WIDTHS_OF_A_BRANCH };
+    let report = |best: &DualPoint, control: &mut Control<'_>| {
+        if place == Place::Root {
+            control.raise_bound(round_up(best.bound * unit), Stage::ColumnGeneration);
+        }
+    };
+    let batch = (master.reduced.classes() / 2).max(40);
+    loop {
+        let gap = ((solution.objective - best.bound) / solution.objective.max(1e-12)).max(0.0);
+        if gap <= tolerance {
+            return Some(Relaxed { best, solution, ended: Ended::Converged });
+        }
+        let cut_off = round_up(best.bound * unit) >= control.incumbent();
+        if cut_off {
+            return Some(Relaxed { best, solution, ended: Ended::Converged });
+        }
+        if control.used() >= until || control.stop().is_some() {
+            return Some(Relaxed { best, solution, ended: Ended::Budget });
+        }
+        let effort =
+            Effort { width: WIDTHS[width], threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02), keep: 3, through_classes: true };
+        let blend = |a: &[f64], b: &[f64], scale: f64| -> Vec<f64> {
+            a.iter().zip(b).map(|(centre, outer)| alpha * scale * centre + (1.0 - alpha) * outer).collect()
+        };
+        // Farley's bound does not change when the class duals are scaled, so only the direction of the best point counts: at the
+        // master's level it shows many patterns, scaled down to feasibility it would show none.
+        let level = if best.bound > 0.0 { (solution.objective / best.bound).clamp(1.0, 2.0) } else { 1.0 };
+        let duals = blend(&best.duals, &solution.duals, level);
+        let side_duals = blend(&best.side_duals, &solution.side_duals, 1.0);
+        let allowance = master.allowances(&side_duals);
+        let mut generated = generator.generate(&duals, &allowance, effort);
+        control.spend(generated.work);
+        control.statistics.iterations += 1;
+        let point = master.farley(&duals, &side_duals, generated.ratio);
+        let before = best.bound;
+        if point.bound > best.bound {
+            best = point;
+            alpha = (alpha + 0.05).min(0.9);
+            report(&best, control);
+        } else {
+            alpha *= 0.9;
+        }
+        let outer = master.allowances(&solution.side_duals);
+        let mut fresh = improving(master, &generated, &outer, &solution);
+        if fresh.is_empty() {
+            // The smoothed point sees nothing that the master would take: look at the master's own duals.
+            generated = generator.generate(&solution.duals, &outer, effort);
+            control.spend(generated.work);
+            let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio);
+            if point.bound > best.bound {
+                best = point;
+                report(&best, control);
+            }
+            alpha *= 0.5;
+            fresh = improving(master, &generated, &outer, &solution);
+            if fresh.is_empty() {
+                if width + 1 == widths {
+                    return Some(Relaxed { best, solution, ended: Ended::Stalled });
+                }
+                width += 1;
+                stalled = 0;
+                continue;
+            }
+        }
+        fresh.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
+        control.statistics.columns += added as u64;
+        if added == 0 && width + 1 == widths {
+            return Some(Relaxed { best, solution, ended: Ended::Stalled });
+        }
+        let previous = solution.objective;
+        master.clean(&solution);
+        solution = master.solve(control)?;
+        let worst = worst_shapes(generator, &generated.ratios);
+        solution = settle(master, generator, &best, &worst, solution, until, control)?;
+        let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
+        stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
+        if (stalled >= 4 || added == 0) && width + 1 < widths {
+            width += 1;
+            stalled = 0;
+        }
+    }
+}
+
+/// Patterns that the master would take, with their reduced cost relative to the allowance.
+fn improving(master: &Master<'_>, generated: &Generated, allowance: &[f64], solution: &MasterSolution) -> Vec<(f64, Pattern)> {
+    generated
+        .patterns
+        .iter()
+        .map(|(_, pattern)| {
+            (master.reduced_cost(pattern, allowance, &solution.duals) / allowance[pattern.shape], pattern.clone())
+        })
+        .filter(|(cost, _)| *cost < -1e-9)
+        .collect()
+}
+
+/// The shapes that hold the bound down, worst first, without those of the dense tables.
+fn worst_shapes(generator: &Generator<'_>, ratios: &[f64]) -> Vec<usize> {
+    let mut worst: Vec<usize> =
+        (0..ratios.len()).filter(|&shape| ratios[shape] < 1.0 - 1e-6 && !generator.is_dense(shape)).collect();
+    worst.sort_by(|&a, &b| ratios[a].total_cmp(&ratios[b]).then(a.cmp(&b)));
+    worst.truncate(SETTLED_SHAPES);
+    worst
+}
+
+/// Generates patterns of a few shapes only, until they no longer improve the master.
+///
+/// A large shape takes whole classes, so one pattern changes many duals at once and the next pass finds the next excess: those
+/// passes need not look at the other shapes.
+fn settle(
+    master: &mut Master<'_>,
+    generator: &Generator<'_>,
+    best: &DualPoint,
+    shapes: &[usize],
+    mut solution: MasterSolution,
+    until: f64,
+    control: &mut Control<'_>,
+) -> Option<MasterSolution> {
+    for _ in 0..SETTLING_ROUNDS {
+        if shapes.is_empty() || control.used() >= until || control.stop().is_some() {
+            break;
+        }
+        let level = if best.bound > 0.0 { (solution.objective / best.bound).clamp(1.0, 2.0) } else { 1.0 };
+        let duals: Vec<f64> =
+            best.duals.iter().zip(&solution.duals).map(|(centre, outer)| 0.5 * level * centre + 0.5 * outer).collect();
+        let outer = master.allowances(&solution.side_duals);
+        let generated = generator.generate_some(&duals, &outer, shapes);
+        control.spend(generated.work);
+        let mut fresh = improving(master, &generated, &outer, &solution);
+        if fresh.is_empty() {
+            let generated = generator.generate_some(&solution.duals, &outer, shapes);
+            control.spend(generated.work);
+            fresh = improving(master, &generated, &outer, &solution);
+        }
+        control.statistics.iterations += 1;
+        let added = master.add(fresh.into_iter().map(|(_, pattern)| pattern));
+        control.statistics.columns += added as u64;
+        if added == 0 {
+            break;
+        }
+        let before = solution.objective;
+        solution = master.solve(control)?;
+        if before - solution.objective < 1e-4 * before {
+            break;
+        }
+    }
+    Some(solution)
+}

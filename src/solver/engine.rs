@@ -1,0 +1,272 @@
+//! The order of the stages: presolve, first-fit, resource prices, greedy, column generation, diving, local search.
+
+use std::collections::BTreeSet;
+
+use crate::solver::branching::{Setting, Tree, branch};
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
+use crate::solver::control::Control;
+use crate::solver::diving::{Guide, dive, finish};
+use crate::solver::first_fit::first_fit;
+use crate::solver::local_search::local_search;
+use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
+use crate::solver::packing::{Order, Packing};
+use crate::solver::pattern_generation::{Effort, Generator, Pattern};
+use crate::solver::presolve::Reduced;
+use crate::solver::restricted_mip::restricted_mip;
+use crate::solver::solution::{FirstFit, Stage};
+
+/// The restricted program is tried up to so many classes; beyond, it gains nothing in the time that there is.
+const MIP_CLASSES: usize = 120;
+/// Moves without gain after which the local search gives up.
+const IDLE_MOVES: u64 = 40_000;
+/// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
+const CANDIDATE_RATIO: f64 = 1.2;
+
+/// The best packing so far.
+pub(super) struct Incumbent {
+    pub(super) packing: Packing,
+    pub(super) objective: i64,
+}
+
+impl Incumbent {
+    pub(super) fn offer(&mut self, reduced: &Reduced, packing: &Packing, stage: Stage, control: &mut Control<'_>) {
+        let objective = packing.objective(reduced);
+        if objective < self.objective {
+            self.packing = packing.clone();
+            self.objective = objective;
+            control.lower_incumbent(objective, stage);
+        }
+    }
+}
+
+/// What the engine found for a reduced program.
+pub(super) struct Outcome {
+    pub(super) packing: Packing,
+    pub(super) first_fit: FirstFit,
+    /// Duals at the best bound, micro-dollars.
+    pub(super) duals: Vec<f64>,
+}
+
+/// Runs the stages on a program with at least one class.
+pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
+    control.statistics.classes = reduced.classes();
+    control.statistics.shapes = reduced.shapes.len();
+    let start = first_fit(reduced);
+    control.statistics.first_fit_at = control.elapsed();
+    let yardstick = FirstFit {
+        cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
+        nodes: start.nodes.len() as u64,
+        unplaced: start.unplaced.iter().map(|&n| u64::from(n)).sum(),
+    };
+    let mut incumbent = Incumbent { objective: i64::MAX, packing: Packing::default() };
+    incumbent.offer(reduced, &start, Stage::FirstFit, control);
+    let scarcity = resource_prices(reduced);
+    let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
+    let values: Vec<f64> = (0..reduced.classes())
+        .map(|class| {
+            let value: f64 = reduced.request_of(class).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum();
+            value.min(reduced.penalty[class] as f64)
+        })
+        .collect();
+    let bound: f64 = values.iter().zip(&reduced.demand).map(|(value, &n)| value * f64::from(n)).sum();
+    control.raise_bound(round_up(bound), Stage::ColumnGeneration);
+    let guide = guide(reduced, values.clone(), scarcity.clone(), (0..reduced.shapes.len()).collect());
+    let mut greedy = Packing::empty(reduced);
+    finish(reduced, &mut greedy, &guide);
+    incumbent.offer(reduced, &greedy, Stage::FirstFit, control);
+    let duals = improve(reduced, control, &mut incumbent, &scarcity, &values, unit, &[&start, &greedy]);
+    Outcome { packing: incumbent.packing, first_fit: yardstick, duals }
+}
+
+/// The smallest whole objective that a bound allows.
+pub(super) fn round_up(bound: f64) -> i64 {
+    (bound - 1e-3 - bound.abs() * 1e-9).ceil() as i64
+}
+
+fn improve(
+    reduced: &Reduced,
+    control: &mut Control<'_>,
+    incumbent: &mut Incumbent,
+    scarcity: &[f64],
+    values: &[f64],
+    unit: f64,
+    starts: &[&Packing],
+) -> Vec<f64> {
+    let weights = weights(reduced, scarcity);
+    let mut generator = Generator::new(reduced, &weights);
+    let mut master = Master::new(reduced, scarcity);
+    for packing in starts {
+        master.add(packing.nodes.iter().cloned());
+    }
+    let start = DualPoint {
+        duals: values.iter().map(|value| value / unit).collect(),
+        side_duals: vec![0.0; reduced.limits.len()],
+        bound: control.bound() as f64 / unit,
+    };
+    let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
+    let coarse = fine.max(0.003);
+    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, Place::Root) else {
+        return values.to_vec();
+    };
+    let mut pool: BTreeSet<Pattern> = BTreeSet::new();
+    let mut exhausted = false;
+    let mut tree: Option<Tree> = None;
+    loop {
+        if control.stop().is_some() {
+            break;
+        }
+        let guide = worth_buying(reduced, &master, &mut generator, &relaxed, scarcity);
+        let used = control.used();
+        if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
+            pool.extend(packing.nodes.iter().cloned());
+            incumbent.offer(reduced, &packing, Stage::Diving, control);
+            search(reduced, packing, incumbent, &guide, 0.06, &mut pool, control);
+        }
+        search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
+        if reduced.classes() <= MIP_CLASSES && control.stop().is_none() {
+            let allowance = master.allowances(&relaxed.solution.side_duals);
+            let mut extra: Vec<Pattern> = pool.iter().cloned().collect();
+            extra.extend(generator.near_improving(&relaxed.solution.duals, &allowance, control.gap().min(0.03)));
+            let best = &relaxed.best;
+            let found = restricted_mip(reduced, &master, best, &incumbent.packing, &extra, &guide, 0.15, control);
+            if let Some(packing) = found {
+                incumbent.offer(reduced, &packing, Stage::Branching, control);
+            }
+        }
+        let gap = incumbent.objective as f64 / unit - relaxed.best.bound;
+        let of_the_bound = relaxed.solution.objective - relaxed.best.bound;
+        if !exhausted && of_the_bound > 0.2 * gap {
+            let until = control.used() + 0.2;
+            let point = relaxed.best.clone();
+            match column_generation(&mut master, &mut generator, point, fine, until, control, Place::Root) {
+                Some(better) => {
+                    exhausted = better.ended != Ended::Budget;
+                    relaxed = better;
+                }
+                None => exhausted = true,
+            }
+        } else {
+            let tree = tree.get_or_insert_with(|| Tree::new(control.bound()));
+            let setting = Setting { reduced, scarcity, weights: &weights, guide: &guide, tolerance: fine };
+            let mut patterns = master.patterns.clone();
+            let until = control.used() + 0.25;
+            branch(&setting, tree, &mut patterns, &relaxed.best, until, control, &mut |packing, control| {
+                incumbent.offer(reduced, &packing, Stage::Branching, control);
+                search(reduced, packing, incumbent, &guide, 0.01, &mut pool, control);
+            });
+            master.add(patterns);
+        }
+    }
+    relaxed.best.duals.iter().map(|pi| pi * unit).collect()
+}
+
+/// The guide of the greedy rules at the master's duals: only shapes whose best pattern is nearly worth its cost.
+fn worth_buying(
+    reduced: &Reduced,
+    master: &Master<'_>,
+    generator: &mut Generator<'_>,
+    relaxed: &Relaxed,
+    scarcity: &[f64],
+) -> Guide {
+    let solution = &relaxed.solution;
+    let allowance = master.allowances(&solution.side_duals);
+    let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
+    let ratios = generator.generate(&solution.duals, &allowance, effort).ratios;
+    let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
+    let values: Vec<f64> = solution.duals.iter().map(|pi| pi * master.unit).collect();
+    guide(reduced, values, scarcity.to_vec(), candidates)
+}
+
+/// Local search for a share of the budget; improvements are offered and their nodes kept for the restricted program.
+fn search(
+    reduced: &Reduced,
+    mut packing: Packing,
+    incumbent: &mut Incumbent,
+    guide: &Guide,
+    share: f64,
+    pool: &mut BTreeSet<Pattern>,
+    control: &mut Control<'_>,
+) {
+    let until = control.used() + share;
+    local_search(reduced, &mut packing, guide, until, IDLE_MOVES, control, &mut |packing, control| {
+        incumbent.offer(reduced, packing, Stage::LocalSearch, control);
+    });
+    pool.extend(packing.nodes);
+}
+
+/// Prices of the dimensions: the duals of covering the total demand by whole capacities, micro-dollars per unit.
+///
+/// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
+fn resource_prices(reduced: &Reduced) -> Vec<f64> {
+    let rows: Vec<(f64, f64)> = (0..reduced.dimensions)
+        .map(|d| {
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            (1.0, if total > 0.0 { f64::INFINITY } else { 1.0 }.max(1.0))
+        })
+        .collect();
+    let total: Vec<f64> = (0..reduced.dimensions)
+        .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum::<f64>())
+        .collect();
+    // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
+    let mut lp = Lp::new(
+        &rows
+            .iter()
+            .zip(&total)
+            .map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY))
+            .collect::<Vec<_>>(),
+    );
+    let columns: Vec<LpColumn> = reduced
+        .shapes
+        .iter()
+        .map(|shape| LpColumn {
+            cost: shape.cost as f64,
+            upper: f64::INFINITY,
+            entries: (0..reduced.dimensions)
+                .filter(|&d| total[d] > 0.0 && shape.bound_capacity[d] > 0)
+                .map(|d| (d, shape.bound_capacity[d] as f64 / total[d]))
+                .collect(),
+        })
+        .collect();
+    lp.add_columns(&columns);
+    if lp.solve() != LpStatus::Optimal {
+        return vec![0.0; reduced.dimensions];
+    }
+    let (_, duals) = lp.solution();
+    let mut prices: Vec<f64> = duals.iter().zip(&total).map(|(pi, &t)| if t > 0.0 { pi.max(0.0) / t } else { 0.0 }).collect();
+    // HiGHS is exact to a tolerance only; a uniform scaling makes the prices feasible for sure.
+    let worst = reduced
+        .shapes
+        .iter()
+        .map(|shape| {
+            let value: f64 = prices.iter().zip(&shape.bound_capacity).map(|(p, &b)| p * b as f64).sum();
+            value / shape.cost as f64
+        })
+        .fold(1.0, f64::max);
+    prices.iter_mut().for_each(|price| *price /= worst);
+    prices
+}
+
+/// How much of the money each dimension carries, to choose those of the dense tables.
+fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
+    (0..reduced.dimensions)
+        .map(|d| {
+            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            total * scarcity[d]
+        })
+        .collect()
+}
+
+fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>) -> Guide {
+    let n = reduced.classes();
+    let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
+    let by = |key: &dyn Fn(usize) -> f64| {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| key(b).total_cmp(&key(a)).then(a.cmp(&b)));
+        Order(order)
+    };
+    let mut orders = vec![by(&|c| values[c] / sizes[c].max(1e-12)), by(&|c| values[c]), by(&|c| sizes[c])];
+    for d in 0..reduced.dimensions {
+        orders.push(by(&|c| reduced.request_of(c)[d] as f64 * scarcity[d] / sizes[c].max(1e-12)));
+    }
+    Guide { values, scarcity, sizes, orders, candidates }
+}
