@@ -28,7 +28,7 @@ const EXCHANGES_PER_CLASS: usize = 6;
 /// Shapes that a settling pass looks at.
 const SETTLED_SHAPES: usize = 12;
 /// Settling passes after a full pass.
-const SETTLING_ROUNDS: usize = 12;
+const SETTLING_ROUNDS: usize = 6;
 /// Beam widths, one after the other as the bound stalls.
 const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
 /// How many of [`WIDTHS`] a branch uses: there are many branches, and each needs a bound only.
@@ -491,7 +491,7 @@ fn settle(
         }
         let before = solution.objective;
         solution = master.solve(control)?;
-        if before - solution.objective < 1e-5 * before {
+        if before - solution.objective < 1e-4 * before {
             break;
         }
     }

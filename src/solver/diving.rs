@@ -12,18 +12,16 @@ use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
 
 /// Pattern generation rounds after a step.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// Fractions from here on are rounded up along with the largest one.
 const ROUND_UP: f64 = 0.6;
 /// At most this share of the remaining nodes is rounded up in one step.
-const STEP_SHARE: f64 = 0.03;
+const STEP_SHARE: f64 = 0.05;
 
 /// Nodes may cost this many times what is left by the linear relaxation.
 const DEAREST: f64 = 1.05;
-/// The greedy completion is tried once less than this share of the root's objective is left, at most so many times.
+/// The greedy completion is tried once less than this share of the root's objective is left, and each time that has halved.
 const COMPLETE_FROM: f64 = 0.1;
-/// See [`COMPLETE_FROM`].
-const MOST_COMPLETIONS: u32 = 25;
 
 /// Values by which greedy rules judge pods, and the shapes they may use.
 pub(super) struct Guide {
@@ -53,14 +51,14 @@ pub(super) fn dive(
     let mut fixed: Vec<(Pattern, u32)> = Vec::new();
     let mut best: Option<(i64, Packing)> = None;
     let mut root = None;
-    let mut completions = 0;
+    let mut complete_below = f64::INFINITY;
     loop {
         let Some((residual, values)) = step_solution(reduced, master, generator, &slots, control) else { break };
         let root = *root.get_or_insert(residual);
         let last = residual < 1e-6 || control.used() >= until || control.stop().is_some();
         // Near the end the greedy rule may finish better than more rounding does.
-        if last || (residual < COMPLETE_FROM * root && completions < MOST_COMPLETIONS) {
-            completions += 1;
+        if last || residual < complete_below.min(COMPLETE_FROM * root) {
+            complete_below = residual / 2.0;
             let packing = deal(reduced, fixed.clone(), guide);
             let objective = packing.objective(reduced);
             if best.as_ref().is_none_or(|(least, _)| objective < *least) {
@@ -144,10 +142,9 @@ fn step_solution(
     slots: &[i64],
     control: &mut Control<'_>,
 ) -> Option<(f64, Vec<f64>)> {
-    let most: Vec<u32> =
-        slots.iter().zip(&reduced.demand).map(|(&left, &demand)| left.clamp(0, i64::from(demand)) as u32).collect();
     // A class that only receives surplus slots may still appear in patterns: one at a time.
-    generator.set_most(most.iter().map(|&n| n.max(1)).collect());
+    let most = slots.iter().zip(&reduced.demand).map(|(&left, &demand)| left.clamp(1, i64::from(demand)) as u32);
+    generator.set_most(most.collect());
     let mut solution = master.solve_changed(control)?;
     let dearest = (solution.objective * master.unit * DEAREST) as i64;
     if master.cap(dearest) {

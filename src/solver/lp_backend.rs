@@ -213,14 +213,6 @@ impl Lp {
         unsafe { ffi::Highs_getIntInfoValue(self.highs, c"simplex_iteration_count".as_ptr(), &raw mut count) };
         u64::try_from(count).unwrap_or(0)
     }
-
-    /// The bound of a mixed-integer solve.
-    pub(super) fn mip_bound(&self) -> f64 {
-        let mut bound = f64::NEG_INFINITY;
-        // SAFETY: a live instance and a valid target.
-        unsafe { ffi::Highs_getDoubleInfoValue(self.highs, c"mip_dual_bound".as_ptr(), &raw mut bound) };
-        bound
-    }
 }
 
 impl Drop for Lp {

@@ -1,3 +1,4 @@
-//! Files: manifests and catalogs.
+//! Files: catalogs and manifests.
 
 pub mod catalog;
+pub mod manifests;

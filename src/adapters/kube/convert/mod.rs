@@ -26,7 +26,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    fn new(field: impl Into<String>, problem: impl Into<String>, mend: impl Into<String>) -> Self {
+    /// An error at `field`; the empty path is the whole object.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { field: field.into(), problem: problem.into(), mend: mend.into() }
     }
 

@@ -47,6 +47,21 @@ pub fn from_api(name: &str, spec: &crd::NodePoolSpec) -> Result<NodePool, FieldE
     })
 }
 
+/// Why nothing may be bought for `pool` although it is valid, as Karpenter decides it; `None` when it may be used.
+#[must_use]
+pub fn exclusion(pool: &crd::NodePool) -> Option<&'static str> {
+    let conditions = pool.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if pool.metadata.deletion_timestamp.is_some() {
+        Some("it is being deleted")
+    } else if pool.spec.replicas.is_some() {
+        Some("it is static (`spec.replicas`), so no pod makes it grow")
+    } else if conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "False") {
+        Some("its status says that it is not ready")
+    } else {
+        None
+    }
+}
+
 fn weight(spec: &crd::NodePoolSpec) -> Result<i32, FieldError> {
     match spec.weight {
         None => Ok(0),

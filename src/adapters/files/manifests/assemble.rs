@@ -1,0 +1,243 @@
+//! From everything that was read to the cluster: priorities resolved, workloads turned into pods, references filled in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::adapters::files::manifests::Loaded;
+use crate::adapters::files::manifests::error::InputError;
+use crate::adapters::files::manifests::object::{LeftOut, Objects};
+use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::node_class::NodeClass;
+use crate::domain::node_pool::{NodeClassRef, NodePool};
+use crate::domain::pod::{DaemonSet, Pod, PodSpec, UnmodelledRule, Workload};
+use crate::domain::requirement::{Operator, Requirement, Requirements};
+
+/// The classes that every cluster has (`k8s.io/kubernetes/pkg/apis/scheduling`).
+const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
+    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+
+/// Puts the cluster together.
+///
+/// # Errors
+/// When there are more pods than [`MAX_PODS`].
+pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
+    let mut notices = objects.notices;
+    let mut ownership = Ownership::new(&objects.workloads);
+    let mut specs = Specs::new(&objects.priority_classes);
+
+    let mut taken = BTreeSet::new();
+    let mut workloads = BTreeMap::new();
+    let mut pods = Vec::with_capacity(objects.pods.len());
+    for pod in objects.pods {
+        let workload = ownership.claim(&pod);
+        // Pods of one workload share its name.
+        let workload = Arc::clone(workloads.entry(workload.clone()).or_insert_with(|| Arc::new(workload)));
+        taken.insert((pod.namespace.clone(), pod.name.clone()));
+        let spec = specs.resolve(&pod.template);
+        pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, spec });
+    }
+
+    // The names of a StatefulSet's pods are given, those of other workloads only have to be free: so it goes first.
+    let is_stateful = |workload: &&WorkloadObject| matches!(workload.kind, WorkloadKind::StatefulSet { .. });
+    let ordered = objects.workloads.iter().filter(is_stateful).chain(objects.workloads.iter().filter(|one| !is_stateful(one)));
+    for workload in ordered {
+        let missing = ownership.missing(workload);
+        if pods.len() + missing > MAX_PODS {
+            let mend = "plan for fewer replicas: a plan is for one cluster";
+            let label = format!("{} {}/{}", workload.kind.as_str(), workload.namespace, workload.name);
+            let problem = format!("with its {missing} pods the input has more than {MAX_PODS}");
+            return Err(InputError { object: Some(label), ..InputError::of_file("input", problem, mend) });
+        }
+        if missing > 0 {
+            expand(workload, missing, &mut specs, &mut taken, &mut pods);
+        }
+    }
+
+    let mut daemon_sets: Vec<DaemonSet> = Vec::new();
+    for set in objects.daemon_sets {
+        daemon_sets.push(DaemonSet { spec: specs.resolve(&set.template), namespace: set.namespace, name: set.name });
+    }
+    daemon_sets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+
+    notices.extend(specs.notices());
+    notices.extend(notices_of(&objects.left_out, &daemon_sets));
+    let mut node_pools: Vec<NodePool> = objects.node_pools.into_values().collect();
+    if !objects.saw_node_pool {
+        notices.push(
+            "there is no NodePool in the input: planning with a built-in one named `default` (linux, amd64, on-demand, \
+             instance categories c, m and r, generation above 2, no limits)"
+                .to_owned(),
+        );
+        node_pools.push(default_node_pool());
+    }
+    let mut node_classes = objects.node_classes;
+    for pool in &node_pools {
+        let class = &pool.node_class_ref.name;
+        if !node_classes.contains_key(class) {
+            // Said already where the pool itself is assumed.
+            if objects.saw_node_pool {
+                notices.push(format!(
+                    "EC2NodeClass `{class}` of NodePool `{}` is not in the input: Amazon Linux 2023 with its default volume is assumed",
+                    pool.name
+                ));
+            }
+            node_classes.insert(class.clone(), NodeClass::al2023(class));
+        }
+    }
+    let cluster = ClusterView { pods, daemon_sets, node_pools, node_classes };
+    Ok(Loaded { cluster, ignored: objects.ignored, notices })
+}
+
+/// Adds `missing` pods of `workload`, under names that are free.
+fn expand(
+    workload: &WorkloadObject,
+    missing: usize,
+    specs: &mut Specs<'_>,
+    taken: &mut BTreeSet<(String, String)>,
+    pods: &mut Vec<Pod>,
+) {
+    let mut spec = specs.resolve(&workload.template);
+    let mut number: i64 = 0;
+    if let WorkloadKind::StatefulSet { first_ordinal, has_claims } = workload.kind {
+        number = i64::from(first_ordinal);
+        if has_claims && !spec.unmodelled.contains(&UnmodelledRule::Volume) {
+            let mut with_volumes = PodSpec::clone(&spec);
+            with_volumes.unmodelled.push(UnmodelledRule::Volume);
+            with_volumes.unmodelled.sort();
+            spec = specs.intern(with_volumes);
+        }
+    }
+    let made_by = Arc::new(Workload { kind: workload.kind.as_str().to_owned(), name: workload.name.clone() });
+    for _ in 0..missing {
+        let name = loop {
+            let key = (workload.namespace.clone(), format!("{}-{number}", workload.name));
+            number += 1;
+            if !taken.contains(&key) {
+                let name = key.1.clone();
+                taken.insert(key);
+                break name;
+            }
+        };
+        let (workload, spec, namespace) = (Arc::clone(&made_by), Arc::clone(&spec), workload.namespace.clone());
+        pods.push(Pod { namespace, name, workload, spec });
+    }
+}
+
+/// Specs with their priorities, each kept once.
+struct Specs<'a> {
+    classes: &'a BTreeMap<String, (i32, bool)>,
+    /// The value of the default class, 0 without one.
+    default: i32,
+    resolved: BTreeMap<Arc<PodTemplate>, Arc<PodSpec>>,
+    interned: BTreeSet<Arc<PodSpec>>,
+    unknown_classes: BTreeSet<String>,
+}
+
+impl<'a> Specs<'a> {
+    fn new(classes: &'a BTreeMap<String, (i32, bool)>) -> Self {
+        // Should there be several defaults, Kubernetes takes the smallest.
+        let default = classes.values().filter(|(_, is_default)| *is_default).map(|(value, _)| *value).min().unwrap_or(0);
+        let (resolved, interned, unknown_classes) = Default::default();
+        Self { classes, default, resolved, interned, unknown_classes }
+    }
+
+    fn resolve(&mut self, template: &Arc<PodTemplate>) -> Arc<PodSpec> {
+        if let Some(spec) = self.resolved.get(template) {
+            return Arc::clone(spec);
+        }
+        let priority = match &template.priority {
+            PrioritySource::Value(value) => *value,
+            PrioritySource::Default => self.default,
+            PrioritySource::Class(name) => self.value_of(name),
+        };
+        let spec = self.intern(PodSpec { priority, ..template.spec.clone() });
+        self.resolved.insert(Arc::clone(template), Arc::clone(&spec));
+        spec
+    }
+
+    fn value_of(&mut self, class: &str) -> i32 {
+        let system = SYSTEM_PRIORITY_CLASSES.iter().find(|(name, _)| *name == class);
+        match (self.classes.get(class), system) {
+            (Some((value, _)), _) | (None, Some((_, value))) => *value,
+            (None, None) => {
+                self.unknown_classes.insert(class.to_owned());
+                0
+            }
+        }
+    }
+
+    fn intern(&mut self, spec: PodSpec) -> Arc<PodSpec> {
+        if let Some(known) = self.interned.get(&spec) {
+            return Arc::clone(known);
+        }
+        let spec = Arc::new(spec);
+        self.interned.insert(Arc::clone(&spec));
+        spec
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let of = |class: &String| format!("PriorityClass `{class}` is not in the input: its pods count with priority 0");
+        self.unknown_classes.iter().map(of).collect()
+    }
+}
+
+fn notices_of(left_out: &LeftOut, daemon_sets: &[DaemonSet]) -> Vec<String> {
+    let mut notices = Vec::new();
+    let mut say = |count: usize, one: &str, many: &str| {
+        if count > 0 {
+            notices.push(if count == 1 { format!("1 pod {one}") } else { format!("{count} pods {many}") });
+        }
+    };
+    say(left_out.finished, "has finished and is left out", "have finished and are left out");
+    say(left_out.terminating, "is being deleted and is left out", "are being deleted and are left out");
+    say(
+        left_out.gated,
+        "is held back by a scheduling gate and is left out",
+        "are held back by scheduling gates and are left out",
+    );
+    say(left_out.mirror, "is a static pod of a node and is left out", "are static pods of nodes and are left out");
+    let bound = "already on a node: planned anew, as if the cluster were empty";
+    say(left_out.bound, &format!("is {bound}"), &format!("are {bound}"));
+    for ((namespace, name), count) in &left_out.of_daemon_sets {
+        let is_known = daemon_sets.iter().any(|set| set.namespace == *namespace && set.name == *name);
+        if !is_known {
+            notices.push(format!(
+                "DaemonSet `{namespace}/{name}` has {count} pods in the input but is not there itself: \
+                 the room that it takes on every node is not counted"
+            ));
+        }
+    }
+    notices
+}
+
+/// The pool of Karpenter's getting-started guide.
+fn default_node_pool() -> NodePool {
+    let mut requirements = Requirements::new();
+    requirements.add(labels::ARCH, Requirement::one_of(["amd64"]));
+    requirements.add(labels::OS, Requirement::one_of(["linux"]));
+    requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(["on-demand"]));
+    requirements.add("karpenter.k8s.aws/instance-category", Requirement::one_of(["c", "m", "r"]));
+    if let Ok(newer) = Requirement::new(Operator::Gt, &["2"]) {
+        requirements.add("karpenter.k8s.aws/instance-generation", newer);
+    }
+    NodePool {
+        name: "default".to_owned(),
+        weight: 0,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        taints: Vec::new(),
+        startup_taints: Vec::new(),
+        requirements,
+        node_class_ref: NodeClassRef {
+            group: labels::AWS_DOMAIN.to_owned(),
+            kind: "EC2NodeClass".to_owned(),
+            name: "default".to_owned(),
+        },
+        expire_after: Some("720h".to_owned()),
+        termination_grace_period: None,
+        limits: BTreeMap::new(),
+    }
+}

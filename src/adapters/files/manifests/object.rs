@@ -1,0 +1,408 @@
+//! From untyped objects to typed ones: which kinds matter, and what of each is kept.
+//!
+//! Pods are the many, so of them only what planning needs is kept, and equal templates are kept once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
+use crate::adapters::files::manifests::workload::{self, Owner, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
+use crate::adapters::kube::convert::{FieldError, node_class, node_pool};
+use crate::adapters::kube::crd;
+use crate::domain::node_class::NodeClass;
+use crate::domain::node_pool::NodePool;
+
+/// Where an object was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'f> {
+    /// Name of the file.
+    pub file: &'f str,
+    /// Which document of it, from 1.
+    pub document: usize,
+    /// The line that the document begins on, where known.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Place<'_> {
+    /// `document 3 (line 40)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "document {}", self.document)?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
+
+/// A pod of the input that is to be placed.
+#[derive(Clone, Debug)]
+pub(super) struct PodObject {
+    pub namespace: String,
+    pub name: String,
+    /// Its controller.
+    pub owner: Option<Owner>,
+    /// Label `pod-template-hash`: the tail of the name of the ReplicaSet that a Deployment made.
+    pub template_hash: Option<String>,
+    pub template: Arc<PodTemplate>,
+}
+
+/// A DaemonSet of the input.
+#[derive(Clone, Debug)]
+pub(super) struct DaemonSetObject {
+    pub namespace: String,
+    pub name: String,
+    pub template: Arc<PodTemplate>,
+}
+
+/// Everything that was read.
+#[derive(Default)]
+pub(super) struct Objects {
+    pub pods: Vec<PodObject>,
+    pub workloads: Vec<WorkloadObject>,
+    pub daemon_sets: Vec<DaemonSetObject>,
+    /// By name.
+    pub node_pools: BTreeMap<String, NodePool>,
+    /// By name.
+    pub node_classes: BTreeMap<String, NodeClass>,
+    /// Value and whether it is the cluster's default, by name.
+    pub priority_classes: BTreeMap<String, (i32, bool)>,
+    pub ignored: BTreeMap<String, usize>,
+    /// Sentences about single objects.
+    pub notices: Vec<String>,
+    /// Whether there was a NodePool at all, used or not.
+    pub saw_node_pool: bool,
+    pub left_out: LeftOut,
+    /// What is wrong, in input order.
+    pub errors: Vec<InputError>,
+    templates: BTreeSet<Arc<PodTemplate>>,
+    /// How often each object occurs, and the file of the last.
+    seen: BTreeMap<String, (usize, String)>,
+    /// How many objects of a `generateName` there are, by kind, namespace and prefix.
+    generated: BTreeMap<String, usize>,
+}
+
+/// How many pods are not planned for, or planned differently, by reason.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LeftOut {
+    pub finished: usize,
+    pub terminating: usize,
+    pub gated: usize,
+    pub mirror: usize,
+    /// Planned all the same.
+    pub bound: usize,
+    /// Pods of DaemonSets, by namespace and name of the DaemonSet.
+    pub of_daemon_sets: BTreeMap<(String, String), usize>,
+}
+
+/// An object's identity and where it was read; errors about it start from here.
+struct Identity<'f> {
+    file: &'f str,
+    /// `Deployment shop/cart`.
+    label: String,
+    namespace: String,
+    name: String,
+}
+
+impl Objects {
+    /// Takes in one object, of whatever kind.
+    pub(super) fn accept(&mut self, object: Value, place: Place<'_>) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
+        if let Err(error) = self.try_accept(object, place) {
+            self.errors.push(*error);
+        }
+    }
+
+    /// Takes in the items of `list` that leave out their kind: that of a `PodList` is `Pod`.
+    pub(super) fn accept_kindless(&mut self, items: Vec<Value>, list: &Map<String, Value>, place: Place<'_>) {
+        let kind = list.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let Some(item_kind) = kind.strip_suffix("List") else {
+            let mend = "add `kind: List`, or give the objects as documents of their own";
+            let problem = format!("`items` belong to a list, but the kind is `{kind}`");
+            self.errors.push(InputError { object: Some(place.to_string()), ..InputError::of_file(place.file, problem, mend) });
+            return;
+        };
+        for mut item in items {
+            if let Some(map) = item.as_object_mut().filter(|_| !item_kind.is_empty()) {
+                map.insert("kind".to_owned(), Value::from(item_kind));
+                if let Some(version) = list.get("apiVersion") {
+                    map.insert("apiVersion".to_owned(), version.clone());
+                }
+            }
+            self.accept(item, place);
+        }
+    }
+
+    fn try_accept(&mut self, object: Value, place: Place<'_>) -> Result<(), Box<InputError>> {
+        let unnamed = |problem: &str, mend: &str| {
+            Box::new(InputError { object: Some(place.to_string()), ..InputError::of_file(place.file, problem, mend) })
+        };
+        if !object.is_object() {
+            let mend = "each document or item is a map with apiVersion, kind, metadata and spec";
+            return Err(unnamed(&format!("{} is not a Kubernetes object", describe(&object)), mend));
+        }
+        let text = |field: &str| object.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let Some(kind) = text("kind") else {
+            return Err(unnamed("the object has no `kind`", "add apiVersion and kind, such as `apiVersion: v1` and `kind: Pod`"));
+        };
+        let Some(version) = text("apiVersion") else {
+            return Err(unnamed(&format!("the {kind} has no `apiVersion`"), "add it, such as `apiVersion: apps/v1`"));
+        };
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        match (group, kind) {
+            (_, list) if list.ends_with("List") && object.get("items").is_some_and(Value::is_array) => {
+                self.accept_nested_list(object, place)
+            }
+            ("", "Pod") => self.pod(&object, place)?,
+            ("apps", "Deployment") => {
+                let (identity, deployment) = self.typed::<Deployment>(&object, place)?;
+                let spec = deployment.spec;
+                let owner = workload::controller(&deployment.metadata);
+                self.workload(&identity, WorkloadKind::Deployment, owner, workload::replicas(spec.replicas), spec.template.spec)?;
+            }
+            ("apps", "ReplicaSet") => {
+                let (identity, set) = self.typed::<ReplicaSet>(&object, place)?;
+                let spec = set.spec;
+                let owner = workload::controller(&set.metadata);
+                let pods = spec.template.and_then(|template| template.spec);
+                self.workload(&identity, WorkloadKind::ReplicaSet, owner, workload::replicas(spec.replicas), pods)?;
+            }
+            ("apps", "StatefulSet") => {
+                let (identity, set) = self.typed::<StatefulSet>(&object, place)?;
+                let spec = set.spec;
+                let first_ordinal = spec.ordinals.and_then(|ordinals| ordinals.start).unwrap_or(0);
+                let has_claims = spec.volume_claim_templates.is_some_and(|claims| !claims.is_empty());
+                let kind = WorkloadKind::StatefulSet { first_ordinal, has_claims };
+                let owner = workload::controller(&set.metadata);
+                self.workload(&identity, kind, owner, workload::replicas(spec.replicas), spec.template.spec)?;
+            }
+            ("batch", "Job") => {
+                let (identity, job) = self.typed::<Job>(&object, place)?;
+                let wanted = workload::pods_of_job(&job);
+                let spec = identity.spec(job.spec)?;
+                self.workload(&identity, WorkloadKind::Job, workload::controller(&job.metadata), wanted, spec.template.spec)?;
+            }
+            ("apps", "DaemonSet") => {
+                let (identity, set) = self.typed::<DaemonSet>(&object, place)?;
+                let spec = set.spec;
+                let template = self.template(&identity, "spec.template.spec", spec.template.spec.as_ref())?;
+                self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template });
+            }
+            ("karpenter.sh", "NodePool") => self.node_pool(&object, place)?,
+            ("karpenter.k8s.aws", "EC2NodeClass") => {
+                let (identity, class) = self.typed::<crd::EC2NodeClass>(&object, place)?;
+                let class = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
+                self.node_classes.insert(identity.name, class);
+            }
+            ("scheduling.k8s.io", "PriorityClass") => {
+                let (identity, class) = self.typed::<PriorityClass>(&object, place)?;
+                self.priority_classes.insert(identity.name, (class.value.unwrap_or(0), class.global_default == Some(true)));
+            }
+            // Read so that a folder can be given whole; nothing in it decides about nodes.
+            ("", "Namespace") => {}
+            _ => {
+                let known = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "Job", "DaemonSet", "NodePool", "EC2NodeClass"];
+                // A known kind of another group is named in full, or the count would puzzle.
+                let name = if known.contains(&kind) { format!("{kind}.{group}") } else { kind.to_owned() };
+                *self.ignored.entry(name).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn accept_nested_list(&mut self, mut object: Value, place: Place<'_>) {
+        let Some(Value::Array(items)) = object.as_object_mut().and_then(|map| map.remove("items")) else { return };
+        let list = object.as_object().cloned().unwrap_or_default();
+        for item in items {
+            if item.get("kind").is_some() { self.accept(item, place) } else { self.accept_kindless(vec![item], &list, place) }
+        }
+    }
+
+    /// The object as `T`, counted once more by its name.
+    fn typed<'f, T: DeserializeOwned>(&mut self, object: &Value, place: Place<'f>) -> Result<(Identity<'f>, T), Box<InputError>> {
+        let identity = self.identify(object, place)?;
+        match T::deserialize(object) {
+            Ok(typed) => Ok((identity, typed)),
+            // Once more, slowly, for the path.
+            Err(_) => match serde_path_to_error::deserialize::<_, T>(object) {
+                Ok(typed) => Ok((identity, typed)),
+                Err(error) => {
+                    let path = error.path().to_string();
+                    let field = if path == "." { String::new() } else { path };
+                    let problem = error.into_inner().to_string();
+                    let mend = if field == "apiVersion" {
+                        "convert the object to that version (`kubectl convert`, or read it anew from the cluster)"
+                    } else {
+                        "write the type that the field has in the Kubernetes API; text that looks like a number or a boolean needs quotes"
+                    };
+                    Err(identity.error(FieldError::new(field, problem, mend)))
+                }
+            },
+        }
+    }
+
+    fn identify<'f>(&mut self, object: &Value, place: Place<'f>) -> Result<Identity<'f>, Box<InputError>> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let kind = text("/kind").unwrap_or_default();
+        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass");
+        let namespace = if namespaced { text("/metadata/namespace").unwrap_or("default") } else { "" };
+        let slash = if namespaced { "/" } else { "" };
+        let name = match (text("/metadata/name"), text("/metadata/generateName")) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => {
+                let count = self.generated.entry(format!("{kind} {namespace}/{prefix}")).or_default();
+                *count += 1;
+                format!("{prefix}{}", *count - 1)
+            }
+            (None, None) => {
+                let mend = "add metadata.name";
+                let problem = format!("the {kind} has no name");
+                return Err(Box::new(InputError {
+                    object: Some(place.to_string()),
+                    field: Some("metadata.name".to_owned()),
+                    ..InputError::of_file(place.file, problem, mend)
+                }));
+            }
+        };
+        let label = format!("{kind} {namespace}{slash}{name}");
+        let seen = self.seen.entry(label.clone()).or_default();
+        seen.0 += 1;
+        if seen.0 > 1 {
+            place.file.clone_into(&mut seen.1);
+        }
+        Ok(Identity { file: place.file, label, namespace: namespace.to_owned(), name })
+    }
+
+    fn pod(&mut self, object: &Value, place: Place<'_>) -> Result<(), Box<InputError>> {
+        let (identity, pod) = self.typed::<Pod>(object, place)?;
+        let Pod { metadata, spec, status } = pod;
+        let owners = metadata.owner_references.as_deref().unwrap_or_default();
+        if let Some(owner) = owners.iter().find(|owner| owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/")) {
+            *self.left_out.of_daemon_sets.entry((identity.namespace, owner.name.clone())).or_default() += 1;
+            return Ok(());
+        }
+        let phase = status.and_then(|status| status.phase).unwrap_or_default();
+        let spec = identity.spec(spec)?;
+        let left_out = &mut self.left_out;
+        let reason = if owners.iter().any(|owner| owner.kind == "Node" && owner.api_version == "v1") {
+            Some(&mut left_out.mirror)
+        } else if phase == "Succeeded" || phase == "Failed" {
+            Some(&mut left_out.finished)
+        } else if metadata.deletion_timestamp.is_some() {
+            Some(&mut left_out.terminating)
+        } else if spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
+            Some(&mut left_out.gated)
+        } else {
+            None
+        };
+        if let Some(count) = reason {
+            *count += 1;
+            return Ok(());
+        }
+        if spec.node_name.as_ref().is_some_and(|node| !node.is_empty()) {
+            left_out.bound += 1;
+        }
+        let template = self.template(&identity, "spec", Some(&spec))?;
+        self.pods.push(PodObject {
+            owner: workload::controller(&metadata),
+            template_hash: template_hash(metadata),
+            namespace: identity.namespace,
+            name: identity.name,
+            template,
+        });
+        Ok(())
+    }
+
+    fn node_pool(&mut self, object: &Value, place: Place<'_>) -> Result<(), Box<InputError>> {
+        let (identity, pool) = self.typed::<crd::NodePool>(object, place)?;
+        self.saw_node_pool = true;
+        let converted = node_pool::from_api(&identity.name, &pool.spec).map_err(|error| identity.error(error))?;
+        match node_pool::exclusion(&pool) {
+            Some(reason) => self.notices.push(format!("NodePool `{}` is not used: {reason}", identity.name)),
+            None => {
+                self.node_pools.insert(identity.name, converted);
+            }
+        }
+        Ok(())
+    }
+
+    fn workload(
+        &mut self,
+        identity: &Identity<'_>,
+        kind: WorkloadKind,
+        owner: Option<Owner>,
+        pods: Result<usize, FieldError>,
+        spec: Option<PodSpec>,
+    ) -> Result<(), Box<InputError>> {
+        let pods = pods.map_err(|error| identity.error(error))?;
+        let template = self.template(identity, "spec.template.spec", spec.as_ref())?;
+        let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
+        self.workloads.push(WorkloadObject { kind, namespace, name, owner, pods, template });
+        Ok(())
+    }
+
+    /// The template that `spec` makes, kept once for all that are equal.
+    fn template(
+        &mut self,
+        identity: &Identity<'_>,
+        path: &str,
+        spec: Option<&PodSpec>,
+    ) -> Result<Arc<PodTemplate>, Box<InputError>> {
+        let spec = spec.filter(|spec| !spec.containers.is_empty()).ok_or_else(|| {
+            let mend = "add at least one container; is the indentation right?";
+            identity.error(FieldError::new("containers", "there are no containers", mend).inside(path))
+        })?;
+        let template = pod_spec::from_api(spec).map_err(|error| identity.error(error.inside(path)))?;
+        if let Some(known) = self.templates.get(&template) {
+            return Ok(Arc::clone(known));
+        }
+        let template = Arc::new(template);
+        self.templates.insert(Arc::clone(&template));
+        Ok(template)
+    }
+
+    /// One error for each name that occurs more than once.
+    pub(super) fn refuse_duplicates(&mut self) {
+        for (label, (count, file)) in &self.seen {
+            if *count > 1 && self.errors.len() < MAX_ERRORS {
+                let mend = "rename all but one; if the same file is given twice, give it once";
+                let problem = format!("defined {count} times");
+                let error = InputError::of_object(file, label, FieldError::new("metadata.name", problem, mend));
+                self.errors.push(error);
+            }
+        }
+    }
+}
+
+impl Identity<'_> {
+    /// The spec, without which the object means nothing.
+    fn spec<T>(&self, spec: Option<T>) -> Result<T, Box<InputError>> {
+        spec.ok_or_else(|| self.error(FieldError::new("spec", "there is no spec", "add the spec; is the indentation right?")))
+    }
+
+    fn error(&self, error: FieldError) -> Box<InputError> {
+        Box::new(InputError::of_object(self.file, &self.label, error))
+    }
+}
+
+fn template_hash(metadata: ObjectMeta) -> Option<String> {
+    metadata.labels?.remove("pod-template-hash")
+}
+
+/// What a value is that should have been a map.
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "an empty value",
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => "a plain value",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
