@@ -11,7 +11,7 @@ use crate::domain::catalog::PriceKind;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, PlannedNode};
 use crate::domain::pod::Pod;
-use crate::domain::resources::quantity_text;
+use crate::domain::resources::{ResourceName, quantity_text};
 use crate::planning::Planned;
 use crate::planning::explain::{Difference, NodeExplanation, PodExplanation, explain_node, explain_pod};
 use crate::report::summary::{count, per_month};
@@ -70,7 +70,7 @@ fn pod(name: &str, context: &ExplainContext) -> Result<Answer, Failure> {
                 let asked: Vec<String> = spec
                     .requests
                     .iter()
-                    .filter(|(resource, _)| resource.as_str() != "pods")
+                    .filter(|(resource, _)| resource.as_str() != ResourceName::PODS)
                     .map(|(resource, amount)| format!("{resource} {}", quantity_text(resource.as_str(), amount)))
                     .collect();
                 let _ =
@@ -121,14 +121,14 @@ fn describe(text: &mut String, input: &Input, planned: &Planned, explained: &Nod
         let _ = writeln!(
             text,
             "  {:<11} {:.0} % full: pods {}, DaemonSets {}, of {}",
-            used.resource,
+            if used.resource == ResourceName::PODS { "pod slots" } else { &used.resource },
             used.share() * 100.0,
             amount(used.pods),
             amount(used.daemons),
             amount(used.allocatable)
         );
     }
-    let _ = writeln!(text, "  pods        {}", pods(input, made));
+    let _ = writeln!(text, "  runs        {}", pods(input, made));
     for binding in &explained.binding {
         let _ = writeln!(text, "  binds       {binding}");
     }

@@ -1,0 +1,126 @@
+//! Plans in every format, explanations, and plans that are read back.
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use crate::run::{data, run, run_in};
+
+#[test]
+fn a_plan_as_a_table() {
+    assert_snapshot!(run(&["plan", "-f", "shop"]).text());
+}
+
+#[test]
+fn a_plan_as_markdown() {
+    assert_snapshot!(run(&["plan", "-f", "shop", "-o", "markdown"]).text());
+}
+
+#[test]
+fn a_plan_as_node_claims() {
+    assert_snapshot!(run(&["plan", "-f", "shop", "-o", "yaml"]).text());
+}
+
+#[test]
+fn a_plan_as_json() {
+    assert_snapshot!(run(&["plan", "-f", "shop", "-o", "json"]).text());
+}
+
+#[test]
+fn a_pod_without_a_place_is_listed_with_reasons_and_makes_exit_code_1() {
+    let said = run(&["plan", "-f", "shop", "-f", "stuck.yaml"]);
+    assert_eq!(said.code, 1);
+    assert_snapshot!(said.text());
+}
+
+#[test]
+fn manifests_come_from_stdin_too() {
+    let pools = std::fs::read_to_string(data().join("shop/pools.yaml")).expect("the data is there");
+    let workloads = std::fs::read_to_string(data().join("shop/workloads.yaml")).expect("the data is there");
+    let piped = run_in(&data(), &["plan", "-f", "-"], &format!("{pools}---\n{workloads}"));
+    assert_eq!(piped.text(), run(&["plan", "-f", "shop"]).text());
+}
+
+#[test]
+fn fee_and_root_volume_are_part_of_the_cost_as_asked() {
+    let cost = |arguments: &[&str]| -> f64 {
+        let said = run(&[&["plan", "-f", "shop", "-o", "json"], arguments].concat());
+        let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+        (document["cost"].as_f64().expect("a number") * 1e6).round()
+    };
+    let plain = cost(&[]);
+    // Two nodes: the 20 GiB of gp3 cost $0.002192 an hour each.
+    assert!((plain - cost(&["--no-root-volume"]) - 4_384.0).abs() < 0.5);
+    assert!((cost(&["--fee-per-node", "0.01"]) - plain - 20_000.0).abs() < 0.5);
+}
+
+#[test]
+fn two_runs_give_the_same_bytes() {
+    let once = || run(&["plan", "-f", "shop", "-o", "json"]).stdout;
+    assert_eq!(once(), once());
+}
+
+#[test]
+fn why_a_pod_is_where_it_is() {
+    assert_snapshot!(run(&["explain", "pod", "shop/cart-0", "-f", "shop"]).text());
+}
+
+#[test]
+fn why_a_pod_is_nowhere() {
+    let said = run(&["explain", "pod", "shop/giant", "-f", "shop", "-f", "stuck.yaml"]);
+    assert_eq!(said.code, 1);
+    assert_snapshot!(said.text());
+}
+
+#[test]
+fn why_a_node_is_what_it_is() {
+    assert_snapshot!(run(&["explain", "node", "1", "-f", "shop"]).text());
+}
+
+/// The plan of the shop, changed and given to `verify`.
+fn verify_changed(change: impl FnOnce(&mut Value)) -> crate::run::Said {
+    let mut document: Value = serde_json::from_str(&run(&["plan", "-f", "shop", "-o", "json"]).stdout).expect("it is JSON");
+    change(&mut document);
+    let folder = tempfile::tempdir().expect("a folder for a while");
+    let text = serde_json::to_string(&document).expect("it is JSON");
+    std::fs::write(folder.path().join("plan.json"), text).expect("the folder can be written");
+    let manifests = data().join("shop");
+    run_in(folder.path(), &["verify".as_ref(), "plan.json".as_ref(), "-f".as_ref(), manifests.as_os_str()], "")
+}
+
+#[test]
+fn a_plan_of_ours_is_sound() {
+    let said = verify_changed(|_| ());
+    assert_eq!((said.code, said.stdout.lines().next()), (0, Some("sound: 5 pods on 2 nodes keep every rule, at $0.293884/h")));
+}
+
+#[test]
+fn a_plan_that_breaks_rules_is_refused_with_all_of_them() {
+    let said = verify_changed(|plan| {
+        let moved = plan["nodes"][1]["pods"][0].take();
+        plan["nodes"][0]["pods"][0] = moved;
+        plan["nodes"][1]["pods"].as_array_mut().expect("a list").remove(0);
+    });
+    assert_eq!(said.code, 1);
+    assert_snapshot!(said.text());
+}
+
+#[test]
+fn a_document_that_is_no_plan_of_these_manifests_is_bad_input() {
+    let problem = |change: &dyn Fn(&mut Value)| {
+        let said = verify_changed(change);
+        assert_eq!(said.code, 2, "{}", said.text());
+        said.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default().to_owned()
+    };
+    let found = [
+        problem(&|plan| plan["version"] = 2.into()),
+        problem(&|plan| plan["nodes"][0]["pods"][0] = "shop/gone-0".into()),
+        problem(&|plan| plan["nodes"][0]["price"] = (-1).into()),
+        problem(&|plan| plan["nodes"][0]["requests"]["cpu"] = "1 core".into()),
+        problem(&|plan| plan["nodes"][0]["capacityType"] = "reserved".into()),
+        problem(&|plan| plan["nodes"][1]["index"] = 7.into()),
+        problem(&|plan| plan["stoppedBy"] = "boredom".into()),
+        problem(&|plan| plan["extra"] = 1.into()),
+        problem(&|plan| *plan = Value::Array(Vec::new())),
+    ];
+    assert_snapshot!(found.join("\n"));
+}
