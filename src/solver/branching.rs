@@ -3,7 +3,8 @@
 //! In the linear relaxation the number of nodes of a set S of shapes may be fractional; in a plan it is whole. A branch adds the side
 //! row `sum_{s in S} x_s <= floor` or `>= ceil` (the latter with amounts of -1), and pattern generation is unchanged: the row's dual
 //! only shifts what a pattern of those shapes may cost. Sets are "all shapes from a cost upwards" first, then single shapes. A branch
-//! whose counts are all whole cannot be divided this way; it stays open, and the bound never passes it.
+//! whose counts are all whole names a combination of nodes: either the pods fit on it, or it is excluded, or (too large to decide) it
+//! stays open, and the bound never passes it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,6 +17,7 @@ use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::{Generator, Pattern};
 use crate::solver::presolve::Reduced;
 use crate::solver::solution::Stage;
+use crate::solver::whole_counts::{Verdict, packs};
 
 /// A count is fractional when it is this far from a whole number.
 const FRACTIONAL: f64 = 1e-4;
@@ -57,6 +59,38 @@ impl Tree {
         let number = self.branches.len() as u64;
         self.open.push(Reverse((branch.bound, Reverse(number))));
         self.branches.push(Some(branch));
+    }
+
+    /// Divides a branch so that every combination of nodes but this one stays: the first shape whose count differs has fewer or
+    /// more nodes, the shapes before it as many.
+    fn exclude(&mut self, branch: &Branch, bound: i64, nodes: &[usize], shapes: usize) {
+        let mut used: Vec<(usize, i64)> = Vec::new();
+        for &shape in nodes {
+            match used.iter_mut().find(|(known, _)| *known == shape) {
+                Some((_, count)) => *count += 1,
+                None => used.push((shape, 1)),
+            }
+        }
+        let mut groups: Vec<(Vec<usize>, i64)> = used.iter().map(|&(shape, count)| (vec![shape], count)).collect();
+        groups.push(((0..shapes).filter(|shape| !nodes.contains(shape)).collect(), 0));
+        let mut fixed = branch.cuts.clone();
+        for (shapes, count) in groups {
+            if shapes.is_empty() {
+                continue;
+            }
+            let with = |at_most: bool, count: i64| {
+                let mut cuts = fixed.clone();
+                cuts.push(Cut { shapes: shapes.clone(), at_most, count });
+                Branch { cuts, bound }
+            };
+            let (fewer, more) = ((count > 0).then(|| with(true, count - 1)), with(false, count + 1));
+            fixed.push(Cut { shapes: shapes.clone(), at_most: true, count });
+            fixed.push(Cut { shapes: shapes.clone(), at_most: false, count });
+            self.push(more);
+            if let Some(fewer) = fewer {
+                self.push(fewer);
+            }
+        }
     }
 
     /// No plan costs less than this.
@@ -126,7 +160,17 @@ pub(super) fn branch(
                         tree.push(Branch { cuts, bound });
                     }
                 }
-                None => tree.closed_at = tree.closed_at.min(bound),
+                None => {
+                    let nodes = whole_nodes(&reduced, &master, &relaxed);
+                    match packs(setting.reduced, &nodes, control) {
+                        Verdict::Fits(packing) => {
+                            found(packing, control);
+                            tree.exclude(&branch, bound, &nodes, reduced.shapes.len());
+                        }
+                        Verdict::TooSmall => tree.exclude(&branch, bound, &nodes, reduced.shapes.len()),
+                        Verdict::Open => tree.closed_at = tree.closed_at.min(bound),
+                    }
+                }
             }
             if count % DIVE_EVERY == 0
                 && let Some(mut packing) = dive(&reduced, &mut master, &mut generator, setting.guide, until, control)
@@ -141,6 +185,16 @@ pub(super) fn branch(
         control.raise_bound(tree.bound(), Stage::Branching);
     }
     control.raise_bound(tree.bound(), Stage::Branching);
+}
+
+/// One shape per node of a relaxation whose counts are whole.
+fn whole_nodes(reduced: &Reduced, master: &Master<'_>, relaxed: &Relaxed) -> Vec<usize> {
+    let mut nodes = vec![0.0; reduced.shapes.len()];
+    for (pattern, value) in master.patterns.iter().zip(&relaxed.solution.values) {
+        nodes[pattern.shape] += value;
+    }
+    let times = |value: &f64| value.round() as usize;
+    nodes.iter().enumerate().flat_map(|(shape, value)| std::iter::repeat_n(shape, times(value))).collect()
 }
 
 /// The program with the cuts as further side rows.

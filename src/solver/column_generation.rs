@@ -20,9 +20,11 @@ use crate::solver::control::Control;
 use crate::solver::engine::round_up;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::pattern_generation::{Effort, Generated, Generator, Pattern};
-use crate::solver::presolve::Reduced;
+use crate::solver::presolve::{Reduced, ReducedShape};
 use crate::solver::solution::Stage;
 
+/// Least allowance of a shape, in LP cost units.
+const LEAST_ALLOWANCE: f64 = 1e-6;
 /// How many exchange columns each class gets at most; more gained nothing (study, second round).
 const EXCHANGES_PER_CLASS: usize = 6;
 /// Shapes that a settling pass looks at.
@@ -177,10 +179,15 @@ impl<'a> Master<'a> {
             .shapes
             .iter()
             .map(|shape| {
-                let rows: f64 = shape.usage.iter().map(|&(row, amount)| side_duals[row] * amount as f64).sum();
-                shape.cost as f64 / self.unit - rows
+                // A branch's lower limit can push this below zero; a tiny allowance still shows every pattern as improving.
+                self.raw_allowance(shape, side_duals).max(LEAST_ALLOWANCE)
             })
             .collect()
+    }
+
+    fn raw_allowance(&self, shape: &ReducedShape, side_duals: &[f64]) -> f64 {
+        let rows: f64 = shape.usage.iter().map(|&(row, amount)| side_duals[row] * amount as f64).sum();
+        shape.cost as f64 / self.unit - rows
     }
 
     /// `allowance - value` of a pattern, in LP cost units.
@@ -237,13 +244,15 @@ impl<'a> Master<'a> {
         self.forbidden.resize(self.patterns.len(), false);
     }
 
-    /// Bound of `theta pi` for a pass that found the ratio `ratio`.
+    /// Bound of `theta pi` for a pass that found the ratio `ratio`; minus infinity where the side duals alone are infeasible.
     fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
         let reduced = self.reduced;
+        let feasible = reduced.shapes.iter().all(|shape| self.raw_allowance(shape, side_duals) >= LEAST_ALLOWANCE);
         let scaled: Vec<f64> =
             duals.iter().zip(&reduced.penalty).map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit)).collect();
         let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
             + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
+        let bound = if feasible { bound } else { f64::NEG_INFINITY };
         DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
     }
 }

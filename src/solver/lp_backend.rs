@@ -51,6 +51,8 @@ impl Lp {
         lp.set_bool(c"output_flag", false);
         lp.set_text(c"presolve", c"off");
         lp.set_int(c"threads", 1);
+        // Most of the time on small programs, and never the better solution where a start is given.
+        lp.set_bool(c"mip_heuristic_run_feasibility_jump", false);
         for &(lower, upper) in rows {
             // SAFETY: an empty row: the index and value arrays are not read.
             unsafe { ffi::Highs_addRow(lp.highs, lower, upper, 0, std::ptr::null(), std::ptr::null()) };

@@ -19,6 +19,7 @@ mod presolve;
 pub mod problem;
 mod restricted_mip;
 pub mod solution;
+mod whole_counts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -13,6 +13,8 @@ use crate::solver::presolve::Reduced;
 
 /// Columns that the program takes at most; the cheapest by reduced cost.
 const MOST_COLUMNS: usize = 1500;
+/// Work of a solve besides its simplex iterations: building, cuts and heuristics.
+const SOLVE_WORK: u64 = 200_000;
 /// Branch-and-bound nodes, the deterministic limit.
 const MOST_NODES: i32 = 3000;
 
@@ -53,7 +55,7 @@ pub(super) fn restricted_mip(
         program.set_time_limit(seconds);
     }
     let status = program.solve();
-    control.spend(program.iterations() * (2 * reduced.classes() as u64 + 50) + patterns.len() as u64);
+    control.spend(program.iterations() * (2 * reduced.classes() as u64 + 50) + SOLVE_WORK);
     if !matches!(status, LpStatus::Optimal | LpStatus::Limit) {
         return None;
     }

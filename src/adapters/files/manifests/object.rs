@@ -166,7 +166,13 @@ impl Objects {
                 let (identity, deployment) = self.typed::<Deployment>(&object, place)?;
                 let spec = deployment.spec;
                 let owner = workload::controller(&deployment.metadata);
-                self.workload(&identity, WorkloadKind::Deployment, owner, workload::replicas(spec.replicas), spec.template.spec.as_ref())?;
+                self.workload(
+                    &identity,
+                    WorkloadKind::Deployment,
+                    owner,
+                    workload::replicas(spec.replicas),
+                    spec.template.spec.as_ref(),
+                )?;
             }
             ("apps", "ReplicaSet") => {
                 let (identity, set) = self.typed::<ReplicaSet>(&object, place)?;
@@ -188,7 +194,13 @@ impl Objects {
                 let (identity, job) = self.typed::<Job>(&object, place)?;
                 let wanted = workload::pods_of_job(&job);
                 let spec = identity.spec(job.spec)?;
-                self.workload(&identity, WorkloadKind::Job, workload::controller(&job.metadata), wanted, spec.template.spec.as_ref())?;
+                self.workload(
+                    &identity,
+                    WorkloadKind::Job,
+                    workload::controller(&job.metadata),
+                    wanted,
+                    spec.template.spec.as_ref(),
+                )?;
             }
             ("apps", "DaemonSet") => {
                 let (identity, set) = self.typed::<DaemonSet>(&object, place)?;
