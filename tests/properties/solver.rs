@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
 use proptest::prelude::*;
+use supercargo::solver::compact::solve_compact;
 use supercargo::solver::{Class, Problem, Shape, SideRow, Solution, SolveConfig, Stop, solve};
 
 use crate::config;
@@ -130,7 +131,16 @@ impl Exhaustive<'_> {
 
     /// Tries every filling of a node with pods of `class` and the classes after it, at least one of them of class `first`.
     #[expect(clippy::too_many_arguments, reason = "the state of the recursion")]
-    fn fill(&mut self, shape: &Shape, first: usize, class: usize, room: Vec<i64>, left: Vec<u32>, limits: &[i64], least: &mut i64) {
+    fn fill(
+        &mut self,
+        shape: &Shape,
+        first: usize,
+        class: usize,
+        room: Vec<i64>,
+        left: Vec<u32>,
+        limits: &[i64],
+        least: &mut i64,
+    ) {
         if room.iter().any(|&room| room < 0) {
             return;
         }
@@ -215,5 +225,43 @@ proptest! {
         if solution.stop == Stop::Optimal {
             prop_assert!(solution.objective - optimum <= optimum / 1_000_000, "{} is not {optimum}", solution.objective);
         }
+    }
+
+    /// The compact model agrees with exhaustive search, and its patterns with what it says they cost.
+    #[test]
+    fn the_compact_model_agrees_with_exhaustive_search(problem in a_problem()) {
+        let pods: u32 = problem.classes.iter().map(|class| class.demand).sum();
+        prop_assume!(pods <= 10);
+        let found = solve_compact(&problem, pods as usize, None).expect("a small program");
+        prop_assert!(found.proven);
+        prop_assert_eq!(found.objective, Exhaustive::optimum(&problem));
+        let nodes: i64 = found.patterns.iter().map(|of| problem.shapes[of.shape].cost * i64::from(of.nodes)).sum();
+        prop_assert!(nodes <= found.objective);
+    }
+
+    /// Equal seed and work limit give equal answers, at any limit.
+    #[test]
+    fn answers_repeat(problem in a_problem(), seed in 0_u64..3, work in 0_u64..3_000) {
+        let first = solved(&problem, work, seed);
+        check(&problem, &first)?;
+        prop_assert_eq!(first, solved(&problem, work, seed));
+    }
+
+    /// An order of the classes, or one more shape, never makes a proven answer dearer.
+    #[test]
+    fn proven_answers_do_not_depend_on_the_statement(problem in a_problem(), turn in 1_usize..5, shape in a_shape(97, false)) {
+        let first = solved(&problem, 100_000, 0);
+        prop_assume!(first.stop == Stop::Optimal);
+        let classes = problem.classes.len();
+        let order: Vec<usize> = (0..classes).map(|class| (class + turn) % classes).collect();
+        let other = solved(&permuted(&problem, &order), 100_000, 0);
+        prop_assert!(other.bound <= first.objective && other.objective >= first.bound);
+        let mut richer = problem.clone();
+        let (capacity, _, cost, eligible, _) = shape;
+        let capacity = capacity[..problem.dimensions].to_vec();
+        let eligible = eligible % problem.eligibility.len();
+        richer.shapes.push(Shape { bound_capacity: capacity.clone(), capacity, cost, eligible, usage: Vec::new() });
+        let richer = solved(&richer, 100_000, 0);
+        prop_assert!(richer.bound <= first.objective, "one more shape makes it dearer");
     }
 }
