@@ -80,6 +80,9 @@ pub(super) struct PlanArgs {
     /// What to print.
     #[arg(short, long, value_enum, default_value = "table", env = "SUPERCARGO_OUTPUT")]
     pub(super) output: Format,
+    /// Write the program as a model for other solvers, by the ending of the name: `.mps` or `.lp`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) export: Option<PathBuf>,
     #[command(flatten)]
     pub(super) solve: SolveArgs,
     #[command(flatten)]

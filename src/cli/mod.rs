@@ -6,6 +6,7 @@
 
 mod args;
 mod explain;
+mod export;
 mod input;
 mod output;
 mod plan;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::args::{CostArgs, Format, PlanArgs, SolveArgs};
+use super::export;
 use super::input::Input;
 use super::output::{self, say};
 use super::progress::Meter;
@@ -25,6 +26,9 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
     let planned = solve(&input, &args.solve, &args.costs, &meter)?;
     let elapsed = start.elapsed();
     input.tell();
+    if let Some(path) = &args.export {
+        export::write(path, &planned)?;
+    }
     let report = Report {
         cluster: &input.cluster,
         catalog: &input.catalog,

@@ -223,3 +223,19 @@ impl Drop for Lp {
         unsafe { ffi::Highs_destroy(self.highs) };
     }
 }
+
+/// Reads a model file by its ending and solves it: its optimum, for tests of what we write.
+#[cfg(test)]
+pub(super) fn optimum_of_file(path: &std::path::Path) -> Option<f64> {
+    use std::ffi::CString;
+
+    let mut lp = Lp::new(&[]);
+    lp.set_float(c"mip_rel_gap", 0.0);
+    let path = CString::new(path.to_str()?).ok()?;
+    // SAFETY: a live instance and a null-terminated path.
+    if unsafe { ffi::Highs_readModel(lp.highs, path.as_ptr()) } != 0 || lp.solve() != LpStatus::Optimal {
+        return None;
+    }
+    // SAFETY: a live instance.
+    Some(unsafe { ffi::Highs_getObjectiveValue(lp.highs) })
+}

@@ -4,6 +4,7 @@
 
 mod branching;
 mod column_generation;
+pub mod compact;
 mod config;
 mod control;
 mod dense;

@@ -5,6 +5,7 @@
 mod manifests;
 mod quantity;
 mod requirement;
+mod solver;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

@@ -1,0 +1,396 @@
+//! The compact exact model: every node by itself, every pod count an integer. An oracle for small programs, and what is exported.
+//!
+//! ```text
+//! minimise   sum_{s,k} cost_s open_sk  +  sum_c penalty_c unplaced_c
+//! subject to sum_{s,k} count_csk + unplaced_c                    = demand_c       place_c
+//!            sum_c request_cd count_csk - capacity_sd open_sk   <= 0              room_skd
+//!            count_csk - most_cs open_sk                        <= 0              only_csk
+//!            sum_{s,k} usage_rs open_sk                         <= limit_r        side_r
+//!            open_s(k+1) - open_sk                              <= 0              order_sk
+//!            open_sk in {0, 1},  count_csk and unplaced_c integer >= 0
+//! ```
+//! Slot k of shape s is a node that may be bought. A shape has as many slots as it has eligible pods that fit, cut to `most_nodes`
+//! and to what side rows admit; the order rows break the symmetry between them. `most_cs` is the largest count of class c alone.
+//! With `most_nodes` at or above the number of pods the model is exact. It describes `capacity`, not `bound_capacity`.
+//!
+//! One description feeds two uses: good_lp, which hands it to HiGHS, and the text of a file that any solver reads. It grows with
+//! pods x shapes; the engine's master (see `column_generation`) does not, which is why this is no way to plan a cluster.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use good_lp::solvers::highs::{HighsPresolveType, highs};
+use good_lp::{Expression, ProblemVariables, Solution as _, SolutionStatus, SolverModel as _, Variable, variable};
+
+use crate::solver::problem::Problem;
+use crate::solver::solution::PatternUse;
+
+/// How a model is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelFormat {
+    /// Free MPS.
+    Mps,
+    /// The LP format of CPLEX.
+    Lp,
+}
+
+/// What the compact model gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompactSolution {
+    /// Micro-dollars per hour of nodes and of unplaced pods, recomputed in integers.
+    pub objective: i64,
+    /// Nodes bought, sorted by shape and counts.
+    pub patterns: Vec<PatternUse>,
+    /// Whether HiGHS proved it optimal (to its relative tolerance of 1e-9).
+    pub proven: bool,
+}
+
+/// An integer column.
+struct Column {
+    name: String,
+    cost: i64,
+    upper: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sense {
+    Equal,
+    AtMost,
+}
+
+/// `sum amount * column (= or <=) right`.
+struct Row {
+    name: String,
+    entries: Vec<(usize, i64)>,
+    sense: Sense,
+    right: i64,
+}
+
+/// A node that may be bought: its columns.
+struct Slot {
+    shape: usize,
+    open: usize,
+    /// `(class, column)`.
+    counts: Vec<(usize, usize)>,
+}
+
+struct Model {
+    columns: Vec<Column>,
+    rows: Vec<Row>,
+    slots: Vec<Slot>,
+}
+
+impl Model {
+    fn new(problem: &Problem, most_nodes: usize) -> Self {
+        let mut model = Self { columns: Vec::new(), rows: Vec::new(), slots: Vec::new() };
+        let mut place: Vec<Row> = Vec::new();
+        for (c, class) in problem.classes.iter().enumerate() {
+            let unplaced = model.column(format!("unplaced_{c}"), class.penalty, i64::from(class.demand));
+            let name = format!("place_{c}");
+            place.push(Row { name, entries: vec![(unplaced, 1)], sense: Sense::Equal, right: i64::from(class.demand) });
+        }
+        let mut side: Vec<Row> = (0..problem.side_rows.len())
+            .map(|r| Row {
+                name: format!("side_{r}"),
+                entries: Vec::new(),
+                sense: Sense::AtMost,
+                right: problem.side_rows[r].limit,
+            })
+            .collect();
+        for s in 0..problem.shapes.len() {
+            model.add_shape(problem, s, most_nodes, &mut place, &mut side);
+        }
+        model.rows.splice(0..0, place);
+        model.rows.extend(side);
+        model
+    }
+
+    fn column(&mut self, name: String, cost: i64, upper: i64) -> usize {
+        self.columns.push(Column { name, cost, upper });
+        self.columns.len() - 1
+    }
+
+    fn at_most(&mut self, name: String, entries: Vec<(usize, i64)>, right: i64) {
+        self.rows.push(Row { name, entries, sense: Sense::AtMost, right });
+    }
+
+    /// The slots of shape `s` with their rows.
+    fn add_shape(&mut self, problem: &Problem, s: usize, most_nodes: usize, place: &mut [Row], side: &mut [Row]) {
+        let shape = &problem.shapes[s];
+        let fitting = fitting(problem, s);
+        let slots = slots(problem, s, &fitting, most_nodes);
+        let mut before: Option<usize> = None;
+        for k in 0..slots {
+            let open = self.column(format!("open_{s}_{k}"), shape.cost, 1);
+            if let Some(before) = before.replace(open) {
+                self.at_most(format!("order_{s}_{k}"), vec![(open, 1), (before, -1)], 0);
+            }
+            let mut counts = Vec::with_capacity(fitting.len());
+            for &(c, most) in &fitting {
+                let count = self.column(format!("count_{c}_{s}_{k}"), 0, most);
+                self.at_most(format!("only_{c}_{s}_{k}"), vec![(count, 1), (open, -most)], 0);
+                place[c].entries.push((count, 1));
+                counts.push((c, count));
+            }
+            for (d, &capacity) in shape.capacity.iter().enumerate() {
+                let requests = counts.iter().map(|&(c, count)| (count, problem.classes[c].request[d]));
+                let mut entries: Vec<(usize, i64)> = requests.filter(|entry| entry.1 > 0).collect();
+                if !entries.is_empty() {
+                    entries.push((open, -capacity));
+                    self.at_most(format!("room_{s}_{k}_{d}"), entries, 0);
+                }
+            }
+            for &(row, amount) in &shape.usage {
+                side[row].entries.push((open, amount));
+            }
+            self.slots.push(Slot { shape: s, open, counts });
+        }
+    }
+
+    /// The model as text, numbers exact.
+    fn text(&self, format: ModelFormat) -> String {
+        match format {
+            ModelFormat::Mps => self.mps(),
+            ModelFormat::Lp => self.lp(),
+        }
+    }
+
+    fn mps(&self) -> String {
+        let mut entries: Vec<Vec<(&str, i64)>> = vec![Vec::new(); self.columns.len()];
+        let mut text = String::from("NAME supercargo\nROWS\n N cost\n");
+        for row in &self.rows {
+            let sense = if row.sense == Sense::Equal { 'E' } else { 'L' };
+            push(&mut text, format_args!(" {sense} {}\n", row.name));
+            for &(column, amount) in &row.entries {
+                entries[column].push((&row.name, amount));
+            }
+        }
+        text.push_str("COLUMNS\n MARKER 'MARKER' 'INTORG'\n");
+        for (column, entries) in self.columns.iter().zip(&entries) {
+            push(&mut text, format_args!(" {} cost {}\n", column.name, column.cost));
+            for (row, amount) in entries {
+                push(&mut text, format_args!(" {} {row} {amount}\n", column.name));
+            }
+        }
+        text.push_str(" MARKER 'MARKER' 'INTEND'\nRHS\n");
+        for row in self.rows.iter().filter(|row| row.right != 0) {
+            push(&mut text, format_args!(" RHS {} {}\n", row.name, row.right));
+        }
+        text.push_str("BOUNDS\n");
+        for column in &self.columns {
+            push(&mut text, format_args!(" UP BOUND {} {}\n", column.name, column.upper));
+        }
+        text.push_str("ENDATA\n");
+        text
+    }
+
+    /// One term a line: readers of the format have a limit on the length of lines.
+    fn lp(&self) -> String {
+        let term = |text: &mut String, (column, amount): (usize, i64)| {
+            push(text, format_args!("\n  {amount:+} {}", self.columns[column].name));
+        };
+        let mut text = String::from("Minimize\n cost:");
+        for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| column.cost != 0) {
+            term(&mut text, (at, column.cost));
+        }
+        text.push_str("\nSubject To\n");
+        // A side row without entries says nothing, and the format has no way to say it.
+        for row in self.rows.iter().filter(|row| !row.entries.is_empty()) {
+            push(&mut text, format_args!(" {}:", row.name));
+            row.entries.iter().for_each(|&entry| term(&mut text, entry));
+            let sense = if row.sense == Sense::Equal { "=" } else { "<=" };
+            push(&mut text, format_args!("\n  {sense} {}\n", row.right));
+        }
+        text.push_str("Bounds\n");
+        for column in &self.columns {
+            push(&mut text, format_args!(" 0 <= {} <= {}\n", column.name, column.upper));
+        }
+        text.push_str("General\n");
+        for column in &self.columns {
+            push(&mut text, format_args!(" {}\n", column.name));
+        }
+        text.push_str("End\n");
+        text
+    }
+
+    /// The objective and the patterns that the values of the columns stand for.
+    fn read(&self, values: &[i64]) -> (i64, Vec<PatternUse>) {
+        let objective = self.columns.iter().zip(values).map(|(column, value)| column.cost * value).sum();
+        let mut alike: BTreeMap<(usize, Vec<(usize, u32)>), u32> = BTreeMap::new();
+        for slot in self.slots.iter().filter(|slot| values[slot.open] > 0) {
+            let counts = slot.counts.iter().map(|&(class, column)| (class, u32::try_from(values[column]).unwrap_or(0)));
+            *alike.entry((slot.shape, counts.filter(|entry| entry.1 > 0).collect())).or_default() += 1;
+        }
+        (objective, alike.into_iter().map(|((shape, counts), nodes)| PatternUse { shape, counts, nodes }).collect())
+    }
+}
+
+/// The classes that fit on shape `s`, each with the most pods of it alone.
+fn fitting(problem: &Problem, s: usize) -> Vec<(usize, i64)> {
+    (0..problem.classes.len()).map(|c| (c, most(problem, c, s))).filter(|&(_, most)| most > 0).collect()
+}
+
+/// How many nodes of shape `s` the model allows.
+fn slots(problem: &Problem, s: usize, fitting: &[(usize, i64)], most_nodes: usize) -> usize {
+    let pods: i64 = fitting.iter().map(|&(c, _)| i64::from(problem.classes[c].demand)).sum();
+    let admitted = problem.shapes[s].usage.iter().map(|&(row, amount)| problem.side_rows[row].limit / amount).min();
+    usize::try_from(pods.min(admitted.unwrap_or(pods))).unwrap_or(usize::MAX).min(most_nodes)
+}
+
+/// How many pods of class `c` alone a node of shape `s` holds, no more than there are.
+fn most(problem: &Problem, c: usize, s: usize) -> i64 {
+    if !problem.fits_alone(c, s) || problem.shapes[s].capacity.iter().any(|&room| room < 0) {
+        return 0;
+    }
+    let class = &problem.classes[c];
+    let fit = class.request.iter().zip(&problem.shapes[s].capacity).filter(|(request, _)| **request > 0);
+    fit.map(|(request, capacity)| capacity / request).min().unwrap_or(i64::MAX).min(i64::from(class.demand))
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(line);
+}
+
+/// The optimum of a small `problem` (which [`Problem::check`] accepts) with at most `most_nodes` nodes of each shape.
+///
+/// `None` when HiGHS has no answer within `seconds`, or failed.
+#[must_use]
+pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>) -> Option<CompactSolution> {
+    let model = Model::new(problem, most_nodes);
+    if model.columns.is_empty() {
+        return Some(CompactSolution { objective: 0, patterns: Vec::new(), proven: true });
+    }
+    // HiGHS works to absolute tolerances, so costs are brought near 1.
+    let unit = model.columns.iter().map(|column| column.cost).filter(|&cost| cost > 0).min().unwrap_or(1) as f64;
+    let mut variables = ProblemVariables::new();
+    let columns: Vec<Variable> =
+        model.columns.iter().map(|column| variables.add(variable().integer().min(0.0).max(column.upper as f64))).collect();
+    let sum = |entries: &mut dyn Iterator<Item = (usize, f64)>| -> Expression {
+        entries.map(|(column, amount)| amount * columns[column]).sum()
+    };
+    let objective = sum(&mut model.columns.iter().enumerate().map(|(at, column)| (at, column.cost as f64 / unit)));
+    // Presolve is off for the reason that `lp_backend` gives.
+    let mut program = variables
+        .minimise(objective)
+        .using(highs)
+        .set_presolve(HighsPresolveType::Off)
+        .set_threads(1)
+        .set_option("mip_rel_gap", 1e-9)
+        .set_option("mip_abs_gap", 1e-9);
+    if let Some(seconds) = seconds {
+        program = program.set_time_limit(seconds);
+    }
+    for row in model.rows.iter().filter(|row| !row.entries.is_empty()) {
+        // A row is divided by its largest amount, for the same tolerances.
+        let largest = row.entries.iter().map(|entry| entry.1.abs()).max().unwrap_or(1).max(1) as f64;
+        let left = sum(&mut row.entries.iter().map(|&(column, amount)| (column, amount as f64 / largest)));
+        let right = row.right as f64 / largest;
+        program.add_constraint(if row.sense == Sense::Equal { left.eq(right) } else { left.leq(right) });
+    }
+    let solved = program.solve().ok()?;
+    let values: Vec<i64> = columns.iter().map(|&column| solved.value(column).round() as i64).collect();
+    let (objective, patterns) = model.read(&values);
+    Some(CompactSolution {
+        objective,
+        patterns,
+        proven: matches!(solved.status(), SolutionStatus::Optimal | SolutionStatus::GapLimit),
+    })
+}
+
+/// How many columns the compact model has: what its text takes grows with this.
+#[must_use]
+pub fn compact_columns(problem: &Problem, most_nodes: usize) -> usize {
+    let of_shape = |s| {
+        let fitting = fitting(problem, s);
+        slots(problem, s, &fitting, most_nodes).saturating_mul(fitting.len() + 1)
+    };
+    (0..problem.shapes.len()).map(of_shape).fold(problem.classes.len(), usize::saturating_add)
+}
+
+/// The compact model of `problem` (which [`Problem::check`] accepts) as text, with at most `most_nodes` nodes of each shape.
+///
+/// Columns and rows carry the names of the formulation, with the indices of the problem.
+#[must_use]
+pub fn compact_model_text(problem: &Problem, format: ModelFormat, most_nodes: usize) -> String {
+    Model::new(problem, most_nodes).text(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use fixedbitset::FixedBitSet;
+
+    use super::*;
+    use crate::solver::lp_backend::optimum_of_file;
+    use crate::solver::problem::{Class, Shape, SideRow};
+
+    /// Two classes; the second may be on the dear shape alone, of which a side row admits `nodes`.
+    fn problem(nodes: i64) -> Problem {
+        let set = |classes: &[usize]| {
+            let mut set = FixedBitSet::with_capacity(2);
+            set.extend(classes.iter().copied());
+            set
+        };
+        let shape = |capacity: [i64; 2], cost, eligible, usage| Shape {
+            bound_capacity: capacity.to_vec(),
+            capacity: capacity.to_vec(),
+            cost,
+            eligible,
+            usage,
+        };
+        Problem {
+            dimensions: 2,
+            classes: vec![
+                Class { demand: 5, request: vec![2, 1], penalty: 1_000_000 },
+                Class { demand: 3, request: vec![3, 4], penalty: 2_000_000 },
+            ],
+            shapes: vec![shape([4, 9], 96_000, 0, Vec::new()), shape([10, 9], 200_001, 1, vec![(0, 1)])],
+            eligibility: vec![set(&[0]), set(&[0, 1])],
+            side_rows: vec![SideRow { limit: nodes }],
+        }
+    }
+
+    #[test]
+    fn the_optimum_is_found_with_its_patterns() {
+        // Two dear nodes hold 2 + 1 of the second class and 2 + 3 of the first: nothing else is needed.
+        let found = solve_compact(&problem(9), 9, None).expect("a small program");
+        assert_eq!((found.objective, found.proven), (400_002, true));
+        assert_eq!(found.patterns.iter().map(|pattern| (pattern.shape, pattern.nodes)).collect::<Vec<_>>(), [(1, 1), (1, 1)]);
+        // One dear node: a pod of the second class stays unplaced, and two cheap nodes hold the other four of the first.
+        let limited = solve_compact(&problem(1), 9, None).expect("a small program");
+        assert_eq!(limited.objective, 200_001 + 2_000_000 + 2 * 96_000);
+        // No node at all.
+        assert_eq!(solve_compact(&problem(9), 0, None).expect("a small program").objective, 5_000_000 + 6_000_000);
+    }
+
+    #[test]
+    fn an_exported_model_has_the_same_optimum() {
+        for (format, ending) in [(ModelFormat::Mps, ".mps"), (ModelFormat::Lp, ".lp")] {
+            for nodes in [0, 1, 9] {
+                let mut file = tempfile::Builder::new().suffix(ending).tempfile().expect("a temporary file");
+                file.write_all(compact_model_text(&problem(nodes), format, 9).as_bytes()).expect("room for a small file");
+                let read = optimum_of_file(file.path()).expect("HiGHS reads and solves the model");
+                let solved = solve_compact(&problem(nodes), 9, None).expect("a small program");
+                assert!((read - solved.objective as f64).abs() < 1e-3, "{ending}: {read} is not {}", solved.objective);
+            }
+        }
+    }
+
+    #[test]
+    fn columns_are_counted_without_the_model() {
+        for most_nodes in [0, 2, 9] {
+            assert_eq!(compact_columns(&problem(4), most_nodes), Model::new(&problem(4), most_nodes).columns.len());
+        }
+    }
+
+    #[test]
+    fn names_follow_the_formulation() {
+        let text = compact_model_text(&problem(1), ModelFormat::Lp, 2);
+        for line in [" place_1:\n  +1 unplaced_1\n  +1 count_1_1_0\n  = 3\n", " side_0:\n  +1 open_1_0\n  <= 1\n", " order_0_1:"]
+        {
+            assert!(text.contains(line), "no {line:?} in\n{text}");
+        }
+    }
+}
