@@ -172,7 +172,7 @@ pub(super) fn branch(
                     }
                 }
             }
-            if count % DIVE_EVERY == 0
+            if count.is_multiple_of(DIVE_EVERY)
                 && let Some(mut packing) = dive(&reduced, &mut master, &mut generator, setting.guide, until, control)
             {
                 packing.limits = setting.reduced.limits.clone();

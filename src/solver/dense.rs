@@ -69,7 +69,7 @@ impl Table {
             return;
         }
         let value = (item.value * self.scale).ceil() as i32;
-        let by = |size: usize, room: usize| if size == 0 { usize::MAX } else { room / size };
+        let by = |size: usize, room: usize| room.checked_div(size).unwrap_or(usize::MAX);
         let fits = by(item.size.0, room.0).min(by(item.size.1, room.1));
         if item.most as usize >= fits {
             self.apply(Piece { item: name, units: 1, size: item.size, unbounded: true }, value);

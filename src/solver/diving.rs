@@ -52,8 +52,7 @@ pub(super) fn dive(
     let mut best: Option<(i64, Packing)> = None;
     let mut root = None;
     let mut complete_below = f64::INFINITY;
-    loop {
-        let Some((residual, values)) = step_solution(reduced, master, generator, &slots, control) else { break };
+    while let Some((residual, values)) = step_solution(reduced, master, generator, &slots, control) {
         let root = *root.get_or_insert(residual);
         let last = residual < 1e-6 || control.used() >= until || control.stop().is_some();
         // Near the end the greedy rule may finish better than more rounding does.

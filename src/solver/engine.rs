@@ -198,23 +198,12 @@ fn search(
 ///
 /// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
 fn resource_prices(reduced: &Reduced) -> Vec<f64> {
-    let rows: Vec<(f64, f64)> = (0..reduced.dimensions)
-        .map(|d| {
-            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
-            (1.0, if total > 0.0 { f64::INFINITY } else { 1.0 }.max(1.0))
-        })
-        .collect();
     let total: Vec<f64> = (0..reduced.dimensions)
         .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum::<f64>())
         .collect();
     // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
-    let mut lp = Lp::new(
-        &rows
-            .iter()
-            .zip(&total)
-            .map(|(&(low, _), &t)| (if t > 0.0 { low } else { f64::NEG_INFINITY }, f64::INFINITY))
-            .collect::<Vec<_>>(),
-    );
+    let rows: Vec<(f64, f64)> = total.iter().map(|&t| (if t > 0.0 { 1.0 } else { f64::NEG_INFINITY }, f64::INFINITY)).collect();
+    let mut lp = Lp::new(&rows);
     let columns: Vec<LpColumn> = reduced
         .shapes
         .iter()

@@ -295,7 +295,10 @@ pub(super) fn search(items: &Items, room: &[f64], linear: &LinearOptimum, floor:
                     }
                 }
                 if dead {
-                    if full { continue } else { break }
+                    if full {
+                        continue;
+                    }
+                    break;
                 }
                 if loss >= budget {
                     continue;

@@ -36,7 +36,7 @@ pub(super) fn local_search(
     let mut move_number: u32 = 0;
     while packing.nodes.len() >= 2 && idle < moves {
         move_number = move_number.wrapping_add(1);
-        if move_number % MOVES_PER_LOOK == 0 {
+        if move_number.is_multiple_of(MOVES_PER_LOOK) {
             let used = control.used();
             if used >= until || control.stop().is_some() {
                 break;

@@ -59,14 +59,14 @@ pub fn solve(
     } else {
         engine::run(&reduced, &mut control)
     };
-    Ok(assemble(problem, &reduced, outcome, &control, forced))
+    Ok(assemble(problem, &reduced, &outcome, &control, forced))
 }
 
 /// Translates the engine's answer into the indices of the problem.
 fn assemble(
     problem: &Problem,
     reduced: &presolve::Reduced,
-    outcome: engine::Outcome,
+    outcome: &engine::Outcome,
     control: &control::Control<'_>,
     forced: i64,
 ) -> Solution {
@@ -89,7 +89,7 @@ fn assemble(
     }
     let forced_pods: u64 =
         unplaced.iter().map(|&n| u64::from(n)).sum::<u64>() - outcome.packing.unplaced.iter().map(|&n| u64::from(n)).sum::<u64>();
-    let first_fit = FirstFit { unplaced: outcome.first_fit.unplaced + forced_pods, ..outcome.first_fit };
+    let first_fit = FirstFit { unplaced: outcome.first_fit.unplaced + forced_pods, ..outcome.first_fit.clone() };
     Solution {
         patterns,
         unplaced,

@@ -16,12 +16,15 @@ use crate::config;
 /// Programs have at most so many vectors of pods left, which bounds the exhaustive search.
 const MOST_STATES: usize = 400;
 
+/// Capacity, what the bound's capacity adds, cost, eligibility set, usage of side rows.
+type RandomShape = (Vec<i64>, Vec<i64>, i64, usize, Vec<i64>);
+
 /// What a random program is made of, before its parts are cut to one number of dimensions and classes.
 #[derive(Clone, Debug)]
 struct Parts {
     dimensions: usize,
     classes: Vec<(u32, Vec<i64>, i64)>,
-    shapes: Vec<(Vec<i64>, Vec<i64>, i64, usize, Vec<i64>)>,
+    shapes: Vec<RandomShape>,
     eligibility: Vec<Vec<bool>>,
     limits: Vec<i64>,
 }
@@ -122,7 +125,7 @@ impl Exhaustive<'_> {
             let mut limits = limits.clone();
             shape.usage.iter().for_each(|&(row, amount)| limits[row] -= amount);
             if limits.iter().all(|&limit| limit >= 0) {
-                self.fill(shape, first, first, shape.capacity.clone(), left.clone(), &limits, &mut least);
+                self.fill(shape, first, first, &shape.capacity, left.clone(), &limits, &mut least);
             }
         }
         self.known.insert(key, least);
@@ -130,17 +133,7 @@ impl Exhaustive<'_> {
     }
 
     /// Tries every filling of a node with pods of `class` and the classes after it, at least one of them of class `first`.
-    #[expect(clippy::too_many_arguments, reason = "the state of the recursion")]
-    fn fill(
-        &mut self,
-        shape: &Shape,
-        first: usize,
-        class: usize,
-        room: Vec<i64>,
-        left: Vec<u32>,
-        limits: &[i64],
-        least: &mut i64,
-    ) {
+    fn fill(&mut self, shape: &Shape, first: usize, class: usize, room: &[i64], left: Vec<u32>, limits: &[i64], least: &mut i64) {
         if room.iter().any(|&room| room < 0) {
             return;
         }
@@ -151,10 +144,11 @@ impl Exhaustive<'_> {
         let fewest = u32::from(class == first);
         let most = if self.problem.eligibility[shape.eligible].contains(class) { left[class] } else { 0 };
         for count in fewest..=most {
-            let room = room.iter().zip(&next.request).map(|(room, request)| room - request * i64::from(count)).collect();
+            let room: Vec<i64> =
+                room.iter().zip(&next.request).map(|(room, request)| room - request * i64::from(count)).collect();
             let mut left = left.clone();
             left[class] -= count;
-            self.fill(shape, first, class + 1, room, left, limits, least);
+            self.fill(shape, first, class + 1, &room, left, limits, least);
         }
     }
 }
@@ -212,7 +206,7 @@ fn permuted(problem: &Problem, order: &[usize]) -> Problem {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(60))]
 
     /// The bound is below the optimum, the answer is feasible and above it, and equal to it where the engine says so.
     #[test]
