@@ -7,6 +7,7 @@ use crate::adapters::files::manifests::Loaded;
 use crate::adapters::files::manifests::error::InputError;
 use crate::adapters::files::manifests::object::{LeftOut, Objects};
 use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -43,14 +44,9 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     // The names of a StatefulSet's pods are given, those of other workloads only have to be free: so it goes first.
     let is_stateful = |workload: &&WorkloadObject| matches!(workload.kind, WorkloadKind::StatefulSet { .. });
     let ordered = objects.workloads.iter().filter(is_stateful).chain(objects.workloads.iter().filter(|one| !is_stateful(one)));
-    for workload in ordered {
-        let missing = ownership.missing(workload);
-        if pods.len() + missing > MAX_PODS {
-            let mend = "plan for fewer replicas: a plan is for one cluster";
-            let label = format!("{} {}/{}", workload.kind.as_str(), workload.namespace, workload.name);
-            let problem = format!("with its {missing} pods the input has more than {MAX_PODS}");
-            return Err(InputError { object: Some(label), ..InputError::of_file("input", problem, mend) });
-        }
+    let ordered: Vec<(&WorkloadObject, usize)> = ordered.map(|workload| (workload, ownership.missing(workload))).collect();
+    refuse_too_many(pods.len(), &ordered)?;
+    for (workload, missing) in ordered {
         if missing > 0 {
             expand(workload, missing, &mut specs, &mut taken, &mut pods);
         }
@@ -89,6 +85,21 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     }
     let cluster = ClusterView { pods, daemon_sets, node_pools, node_classes };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
+}
+
+/// Counts before any pod is made, so that a huge number of replicas costs nothing.
+fn refuse_too_many(present: usize, workloads: &[(&WorkloadObject, usize)]) -> Result<(), InputError> {
+    let mut total = present;
+    for (workload, missing) in workloads {
+        total = total.saturating_add(*missing);
+        if total > MAX_PODS {
+            let label = format!("{} {}/{}", workload.kind.as_str(), workload.namespace, workload.name);
+            let problem = format!("with its {missing} pods the input has more than {MAX_PODS}");
+            let mend = "plan for fewer replicas: a plan is for one cluster";
+            return Err(InputError::of_object(&workload.file, &label, FieldError::new("", problem, mend)));
+        }
+    }
+    Ok(())
 }
 
 /// Adds `missing` pods of `workload`, under names that are free.

@@ -159,21 +159,21 @@ impl Objects {
         let group = version.split_once('/').map_or("", |(group, _)| group);
         match (group, kind) {
             (_, list) if list.ends_with("List") && object.get("items").is_some_and(Value::is_array) => {
-                self.accept_nested_list(object, place)
+                self.accept_nested_list(object, place);
             }
             ("", "Pod") => self.pod(&object, place)?,
             ("apps", "Deployment") => {
                 let (identity, deployment) = self.typed::<Deployment>(&object, place)?;
                 let spec = deployment.spec;
                 let owner = workload::controller(&deployment.metadata);
-                self.workload(&identity, WorkloadKind::Deployment, owner, workload::replicas(spec.replicas), spec.template.spec)?;
+                self.workload(&identity, WorkloadKind::Deployment, owner, workload::replicas(spec.replicas), spec.template.spec.as_ref())?;
             }
             ("apps", "ReplicaSet") => {
                 let (identity, set) = self.typed::<ReplicaSet>(&object, place)?;
                 let spec = set.spec;
                 let owner = workload::controller(&set.metadata);
                 let pods = spec.template.and_then(|template| template.spec);
-                self.workload(&identity, WorkloadKind::ReplicaSet, owner, workload::replicas(spec.replicas), pods)?;
+                self.workload(&identity, WorkloadKind::ReplicaSet, owner, workload::replicas(spec.replicas), pods.as_ref())?;
             }
             ("apps", "StatefulSet") => {
                 let (identity, set) = self.typed::<StatefulSet>(&object, place)?;
@@ -182,13 +182,13 @@ impl Objects {
                 let has_claims = spec.volume_claim_templates.is_some_and(|claims| !claims.is_empty());
                 let kind = WorkloadKind::StatefulSet { first_ordinal, has_claims };
                 let owner = workload::controller(&set.metadata);
-                self.workload(&identity, kind, owner, workload::replicas(spec.replicas), spec.template.spec)?;
+                self.workload(&identity, kind, owner, workload::replicas(spec.replicas), spec.template.spec.as_ref())?;
             }
             ("batch", "Job") => {
                 let (identity, job) = self.typed::<Job>(&object, place)?;
                 let wanted = workload::pods_of_job(&job);
                 let spec = identity.spec(job.spec)?;
-                self.workload(&identity, WorkloadKind::Job, workload::controller(&job.metadata), wanted, spec.template.spec)?;
+                self.workload(&identity, WorkloadKind::Job, workload::controller(&job.metadata), wanted, spec.template.spec.as_ref())?;
             }
             ("apps", "DaemonSet") => {
                 let (identity, set) = self.typed::<DaemonSet>(&object, place)?;
@@ -236,12 +236,14 @@ impl Objects {
                 Ok(typed) => Ok((identity, typed)),
                 Err(error) => {
                     let path = error.path().to_string();
-                    let field = if path == "." { String::new() } else { path };
                     let problem = error.into_inner().to_string();
-                    let mend = if field == "apiVersion" {
-                        "convert the object to that version (`kubectl convert`, or read it anew from the cluster)"
+                    // The types check the version before they know a path.
+                    let version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+                    let (field, mend) = if path == "." && problem.contains(&format!("{version:?}")) {
+                        ("apiVersion".to_owned(), "give the object in the version that is expected, as the cluster serves it")
                     } else {
-                        "write the type that the field has in the Kubernetes API; text that looks like a number or a boolean needs quotes"
+                        let mend = "write the type that the Kubernetes API has there; text that looks like a number needs quotes";
+                        (if path == "." { String::new() } else { path }, mend)
                     };
                     Err(identity.error(FieldError::new(field, problem, mend)))
                 }
@@ -313,7 +315,7 @@ impl Objects {
         let template = self.template(&identity, "spec", Some(&spec))?;
         self.pods.push(PodObject {
             owner: workload::controller(&metadata),
-            template_hash: template_hash(metadata),
+            template_hash: template_hash(&metadata),
             namespace: identity.namespace,
             name: identity.name,
             template,
@@ -340,12 +342,13 @@ impl Objects {
         kind: WorkloadKind,
         owner: Option<Owner>,
         pods: Result<usize, FieldError>,
-        spec: Option<PodSpec>,
+        spec: Option<&PodSpec>,
     ) -> Result<(), Box<InputError>> {
         let pods = pods.map_err(|error| identity.error(error))?;
-        let template = self.template(identity, "spec.template.spec", spec.as_ref())?;
+        let template = self.template(identity, "spec.template.spec", spec)?;
         let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
-        self.workloads.push(WorkloadObject { kind, namespace, name, owner, pods, template });
+        let file = identity.file.to_owned();
+        self.workloads.push(WorkloadObject { file, kind, namespace, name, owner, pods, template });
         Ok(())
     }
 
@@ -393,8 +396,8 @@ impl Identity<'_> {
     }
 }
 
-fn template_hash(metadata: ObjectMeta) -> Option<String> {
-    metadata.labels?.remove("pod-template-hash")
+fn template_hash(metadata: &ObjectMeta) -> Option<String> {
+    metadata.labels.as_ref()?.get("pod-template-hash").cloned()
 }
 
 /// What a value is that should have been a map.

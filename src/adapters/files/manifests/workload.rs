@@ -52,6 +52,8 @@ impl WorkloadKind {
 /// A workload of the input.
 #[derive(Clone, Debug)]
 pub(super) struct WorkloadObject {
+    /// The file that it was read from.
+    pub file: String,
     pub kind: WorkloadKind,
     pub namespace: String,
     pub name: String,

@@ -114,7 +114,7 @@ mod tests {
         Ok(node_alternatives(&spec)?.iter().map(line).collect())
     }
 
-    fn with_terms(terms: serde_json::Value) -> serde_json::Value {
+    fn with_terms(terms: &serde_json::Value) -> serde_json::Value {
         serde_json::json!({"containers": [], "nodeSelector": {"team": "a"}, "affinity": {"nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
     }
@@ -127,7 +127,7 @@ mod tests {
             {},
         ]);
         let expected = ["kubernetes.io/arch In [arm64]; team In [a]", "cores Exists >= 4; team In [a]"];
-        assert_eq!(alternatives(with_terms(terms)).expect("valid"), expected);
+        assert_eq!(alternatives(with_terms(&terms)).expect("valid"), expected);
         assert_eq!(alternatives(serde_json::json!({"containers": []})).expect("valid"), [""]);
     }
 
@@ -139,7 +139,7 @@ mod tests {
             serde_json::json!([{"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}]),
             serde_json::json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]}]),
         ] {
-            let spec: PodSpec = serde_json::from_value(with_terms(terms.clone())).expect("the pod of this test is one");
+            let spec: PodSpec = serde_json::from_value(with_terms(&terms)).expect("the pod of this test is one");
             let pool = Requirements::from_labels(&[("team".to_owned(), "a".to_owned())].into());
             let found = node_alternatives(&spec).expect("valid");
             assert_eq!(found.len(), 1);
@@ -151,7 +151,7 @@ mod tests {
     fn impossible_expressions_are_errors() {
         let check = |operator: &str, values: &[&str], field: &str| {
             let terms = serde_json::json!([{"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}]);
-            let error = alternatives(with_terms(terms)).expect_err("impossible");
+            let error = alternatives(with_terms(&terms)).expect_err("impossible");
             assert_eq!(error.field, format!("{TERMS}[0].matchExpressions[0].{field}"));
         };
         check("In", &[], "values");

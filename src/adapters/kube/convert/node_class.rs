@@ -214,7 +214,7 @@ fn network_interfaces(spec: &crd::EC2NodeClassSpec) -> Vec<NetworkInterface> {
 mod tests {
     use super::*;
 
-    fn convert(spec: serde_json::Value, status: serde_json::Value) -> Result<NodeClass, FieldError> {
+    fn convert(spec: &serde_json::Value, status: &serde_json::Value) -> Result<NodeClass, FieldError> {
         let mut class = serde_json::json!({
             "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": {"name": "default"},
             "spec": {"subnetSelectorTerms": [], "securityGroupSelectorTerms": [], "amiSelectorTerms": []}, "status": status});
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_family_is_named_or_told_from_the_alias() {
-        let family = |spec| convert(spec, serde_json::json!({})).map(|class| class.ami_family);
+        let family = |spec| convert(&spec, &serde_json::json!({})).map(|class| class.ami_family);
         let alias = |alias: &str| serde_json::json!([{"alias": alias}]);
         assert_eq!(family(serde_json::json!({"amiFamily": "AL2"})), Ok(AmiFamily::Al2));
         assert_eq!(family(serde_json::json!({"amiSelectorTerms": alias("bottlerocket@latest")})), Ok(AmiFamily::Bottlerocket));
@@ -241,7 +241,7 @@ mod tests {
     fn kubelet_settings_are_exact() {
         let kubelet = serde_json::json!({"maxPods": 58, "kubeReserved": {"cpu": "200m", "memory": 0},
             "evictionHard": {"memory.available": "7.5%", "nodefs.available": "100%", "imagefs.available": "1Gi"}});
-        let settings = convert(serde_json::json!({"amiFamily": "AL2023", "kubelet": kubelet}), serde_json::json!({}))
+        let settings = convert(&serde_json::json!({"amiFamily": "AL2023", "kubelet": kubelet}), &serde_json::json!({}))
             .expect("valid")
             .kubelet;
         assert_eq!(settings.max_pods, Some(58));
@@ -266,7 +266,7 @@ mod tests {
             ),
             (serde_json::json!({"evictionHard": "5%"}), "spec.kubelet.evictionHard"),
         ] {
-            let found = convert(serde_json::json!({"amiFamily": "AL2023", "kubelet": kubelet}), serde_json::json!({}));
+            let found = convert(&serde_json::json!({"amiFamily": "AL2023", "kubelet": kubelet}), &serde_json::json!({}));
             assert_eq!(found.expect_err("malformed").field, field);
         }
     }
@@ -275,8 +275,8 @@ mod tests {
     fn zones_come_from_the_subnets_of_the_status() {
         let status = serde_json::json!({"subnets": [{"id": "subnet-1", "zone": "us-east-1b", "zoneID": "use1-az2"}, {"id": "subnet-2", "zone": "us-east-1a"}]});
         let spec = serde_json::json!({"amiFamily": "AL2023"});
-        let zones = convert(spec.clone(), status).expect("valid").zones;
+        let zones = convert(&spec, &status).expect("valid").zones;
         assert_eq!(zones, Some([("us-east-1a".to_owned(), None), ("us-east-1b".to_owned(), Some("use1-az2".to_owned()))].into()));
-        assert_eq!(convert(spec, serde_json::json!({"subnets": []})).expect("valid").zones, None);
+        assert_eq!(convert(&spec, &serde_json::json!({"subnets": []})).expect("valid").zones, None);
     }
 }

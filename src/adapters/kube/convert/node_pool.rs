@@ -250,7 +250,7 @@ fn check_known_values(wanted: &crd::NodeRequirement, values: &[String]) -> Resul
 mod tests {
     use super::*;
 
-    fn convert(change: serde_json::Value) -> Result<NodePool, FieldError> {
+    fn convert(change: &serde_json::Value) -> Result<NodePool, FieldError> {
         let mut pool = serde_json::json!({"template": {"spec": {"requirements": [],
             "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}}}});
         for (pointer, value) in change.as_object().expect("a map of pointers") {
@@ -260,8 +260,8 @@ mod tests {
         from_api("test", &serde_json::from_value(pool).expect("the pool of this test is one"))
     }
 
-    fn error(pointer: &str, value: serde_json::Value) -> FieldError {
-        convert(serde_json::json!({pointer: value})).expect_err("the value breaks a rule")
+    fn error(pointer: &str, value: &serde_json::Value) -> FieldError {
+        convert(&serde_json::json!({pointer: value})).expect_err("the value breaks a rule")
     }
 
     #[test]
@@ -300,43 +300,46 @@ mod tests {
                 "spec.template.spec.requirements[0].values",
             ),
         ] {
-            assert_eq!(error(pointer, value).field, field);
+            assert_eq!(error(pointer, &value).field, field);
         }
     }
 
     #[test]
     fn requirements_that_leave_nothing_are_refused() {
         let two =
-            |a: serde_json::Value, b: serde_json::Value| error("/template/spec/requirements", serde_json::json!([a, b])).field;
+            |a: serde_json::Value, b: serde_json::Value| error("/template/spec/requirements", &serde_json::json!([a, b])).field;
         let one = |operator: &str, value: &str| serde_json::json!({"key": "cores", "operator": operator, "values": [value]});
         assert_eq!(two(one("In", "1"), one("In", "2")), "spec.template.spec.requirements[1]");
         assert_eq!(two(one("Gt", "5"), one("Lt", "6")), "spec.template.spec.requirements[1]");
         assert_eq!(two(one("In", "4"), one("Gt", "8")), "spec.template.spec.requirements[1]");
         let label = serde_json::json!({"/template/metadata": {"labels": {"team": "a"}},
             "/template/spec/requirements": [{"key": "team", "operator": "NotIn", "values": ["a"]}]});
-        assert!(convert(label).expect_err("contradiction").problem.contains("contradicts"));
+        assert!(convert(&label).expect_err("contradiction").problem.contains("contradicts"));
     }
 
     #[test]
     fn min_values_must_be_reachable() {
         let list = |minimum: i64| serde_json::json!([{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["a", "b"], "minValues": minimum}]);
         for minimum in [0, 3, 51] {
-            assert_eq!(error("/template/spec/requirements", list(minimum)).field, "spec.template.spec.requirements[0].minValues");
+            assert_eq!(
+                error("/template/spec/requirements", &list(minimum)).field,
+                "spec.template.spec.requirements[0].minValues"
+            );
         }
-        let pool = convert(serde_json::json!({"/template/spec/requirements": list(2)})).expect("two of two");
+        let pool = convert(&serde_json::json!({"/template/spec/requirements": list(2)})).expect("two of two");
         assert_eq!(pool.requirements.get(labels::INSTANCE_TYPE).and_then(|found| found.min_values), Some(2));
     }
 
     #[test]
     fn a_taint_may_not_be_there_twice() {
         let taint = serde_json::json!([{"key": "a", "effect": "NoSchedule"}]);
-        let found = convert(serde_json::json!({"/template/spec/taints": taint, "/template/spec/startupTaints": taint}));
+        let found = convert(&serde_json::json!({"/template/spec/taints": taint, "/template/spec/startupTaints": taint}));
         assert_eq!(found.expect_err("twice").field, "spec.template.spec.startupTaints[0]");
     }
 
     #[test]
     fn limits_round_down() {
-        let pool = convert(serde_json::json!({"/limits": {"cpu": "1.5", "memory": "1.5", "nodes": 3}})).expect("valid");
+        let pool = convert(&serde_json::json!({"/limits": {"cpu": "1.5", "memory": "1.5", "nodes": 3}})).expect("valid");
         assert_eq!(
             pool.limits,
             [("cpu", 1500), ("memory", 1), ("nodes", 3)].map(|(name, limit)| (name.to_owned(), limit)).into()
