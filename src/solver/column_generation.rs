@@ -153,7 +153,7 @@ impl<'a> Master<'a> {
     /// Solves after columns were added, which leaves the last basis primal feasible.
     pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
         let status = self.lp.solve();
-        control.spend(self.lp.iterations() * (self.reduced.classes() as u64 / 4 + 4));
+        control.spend(self.lp.iterations() * (2 * self.reduced.classes() as u64 + 50) + 100);
         if status != LpStatus::Optimal {
             return None;
         }

@@ -31,16 +31,19 @@ impl<'a> Control<'a> {
         (self.clock)()
     }
 
-    /// Counts deterministic work.
+    /// Counts deterministic work, in units of about a tenth of a microsecond of one core.
     pub(super) fn spend(&mut self, work: u64) {
         self.statistics.work += work;
     }
 
     /// Share of the budget that is used, 0 to 1 and beyond; 0 when there is none.
+    ///
+    /// With a work limit the clock has no say, so that the stages take turns in the same way on every run.
     pub(super) fn used(&self) -> f64 {
-        let work = self.config.work_limit.map_or(0.0, |limit| self.statistics.work as f64 / limit.max(1) as f64);
-        let time = self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9));
-        work.max(time)
+        if let Some(limit) = self.config.work_limit {
+            return self.statistics.work as f64 / limit.max(1) as f64;
+        }
+        self.config.deadline.map_or(0.0, |limit| self.elapsed().as_secs_f64() / limit.as_secs_f64().max(1e-9))
     }
 
     /// Seconds that a stage may take to use `share` of the budget, no more than are left; `None` without a deadline.

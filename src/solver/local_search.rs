@@ -62,7 +62,8 @@ pub(super) fn local_search(
         }
         let after: i64 = packing.nodes[kept..].iter().map(|node| reduced.shapes[node.shape].cost).sum::<i64>();
         let was_unplaced: u64 = removed.iter().flat_map(|n| &n.counts).map(|c| u64::from(c.1)).sum();
-        control.spend(was_unplaced.min(64) * guide.candidates.len() as u64 / 8 + 1);
+        let present = was_unplaced.min(reduced.classes() as u64);
+        control.spend(present * guide.candidates.len() as u64 / 2 + reduced.classes() as u64 / 8 + 50);
         let more_unplaced = {
             let now: i64 = packing.unplaced.iter().zip(&reduced.penalty).map(|(&n, p)| i64::from(n) * p).sum();
             let then: i64 = pods.iter().zip(&reduced.penalty).map(|(&n, p)| i64::from(n) * p).sum::<i64>()

@@ -17,6 +17,8 @@ use crate::solver::presolve::Reduced;
 /// Largest number of cells of a dense table; beyond it a shape is left to the beam search.
 const DENSE_CELLS: usize = 60_000;
 
+/// Work units of a linear optimum per item.
+const LINEAR_WORK: u64 = 2;
 /// Patterns that a pass over a few shapes makes in all, and of one shape at most.
 const VARIANTS_OF_FEW: usize = 40;
 /// See [`VARIANTS_OF_FEW`].
@@ -204,8 +206,8 @@ impl<'a> Generator<'a> {
         if effort.through_classes {
             self.through_classes(duals, allowance, &tables, &mut generated.patterns);
         }
-        generated.work +=
-            self.groups.iter().map(|g| (g.room.0 + 1) as u64 * (g.room.1 + 1) as u64 / 64).sum::<u64>() * duals.len() as u64;
+        let cells: usize = self.groups.iter().map(|group| (group.room.0 + 1) * (group.room.1 + 1)).sum();
+        generated.work += ((cells / 100 + self.reduced.shapes.len() / 8) * duals.len() / 2) as u64;
         generated.patterns.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         generated.patterns.dedup_by(|a, b| a.1 == b.1);
         generated
@@ -230,7 +232,7 @@ impl<'a> Generator<'a> {
         let mut items = self.items(shape, duals, false);
         let room: Vec<f64> = s.capacity.iter().map(|&b| b as f64).collect();
         let mut patterns = Vec::new();
-        let work = (items.len() as u64 / 8 + 1) * 6 * variants as u64;
+        let work = LINEAR_WORK * (items.len() + 8) as u64 * variants as u64;
         for _ in 0..variants {
             let linear = knapsack::linear_optimum(&items, &room);
             let (_, counts) = knapsack::rounded(&items, &room, &linear);
@@ -376,13 +378,13 @@ impl<'a> Generator<'a> {
         let room: Vec<f64> = s.bound_capacity.iter().map(|&b| b as f64).collect();
         let target = allowance * (1.0 + effort.threshold);
         let quick = knapsack::lagrangian(&items, &room, &self.last_y[shape]);
-        let work = items.len() as u64 / 8 + 1;
+        let work = items.len() as u64 / 4 + 2;
         if quick <= target.min(allowance) {
             return ShapeResult { bound: quick, y: None, patterns: Vec::new(), work };
         }
         let linear = knapsack::linear_optimum(&items, &room);
         let bound = linear.bound.min(quick);
-        let work = work * 6;
+        let work = work + LINEAR_WORK * (items.len() + 8) as u64;
         if bound <= allowance {
             return ShapeResult { bound, y: Some(linear.y), patterns: Vec::new(), work };
         }
@@ -411,7 +413,7 @@ impl<'a> Generator<'a> {
         }
         let floor = target.max(if same_room { value } else { 0.0 });
         let searched = knapsack::search(&items, &room, &linear, floor, effort.width, effort.keep);
-        let work = work + (effort.width * items.len()) as u64 / 16;
+        let work = work + (effort.width * items.len()) as u64;
         if same_room {
             for (value, counts) in &searched.patterns {
                 add(*value, counts, &items);

@@ -53,7 +53,7 @@ pub(super) fn restricted_mip(
         program.set_time_limit(seconds);
     }
     let status = program.solve();
-    control.spend((patterns.len() * reduced.classes()) as u64);
+    control.spend(program.iterations() * (2 * reduced.classes() as u64 + 50) + patterns.len() as u64);
     if !matches!(status, LpStatus::Optimal | LpStatus::Limit) {
         return None;
     }
