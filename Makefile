@@ -1,14 +1,12 @@
 # `make run` plans the example cluster, `make test` runs every test; both install what the build needs first.
 
 CARGO ?= cargo
-# What HiGHS needs to build, by the command or the header that shows it is there.
-PACKAGES = cmake g++ make libclang-dev pkg-config
 
 .PHONY: setup run test lint fmt doc bench catalog-rebuild check
 
 # Installs the build tools that are missing, on Debian and Ubuntu; elsewhere it names them.
 setup:
-	@.ci/setup $(PACKAGES)
+	@.ci/setup
 
 run: setup
 	$(CARGO) run --release --locked -- plan -f examples/company

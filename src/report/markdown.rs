@@ -19,7 +19,7 @@ pub fn render(report: &Report<'_>) -> String {
         "### {} on {}: ${}/h, {}\n",
         summary::count(placed, "pod"),
         summary::count(plan.nodes.len(), "node"),
-        plan.cost,
+        summary::dollars(plan.cost),
         summary::per_month(plan.cost)
     );
     if !groups.is_empty() {
@@ -40,8 +40,8 @@ pub fn render(report: &Report<'_>) -> String {
             group.pods,
             summary::utilisation(&group.used, &group.allocatable, ResourceName::CPU),
             summary::utilisation(&group.used, &group.allocatable, ResourceName::MEMORY),
-            node.cost(),
-            group.cost(),
+            summary::dollars(node.cost()),
+            summary::dollars(group.cost()),
         );
     }
     let _ = writeln!(text, "\n- **Cost**: {}", summary::cost_terms(report));

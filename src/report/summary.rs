@@ -87,15 +87,21 @@ pub fn utilisation(used: &Resources, allocatable: &Resources, resource: &str) ->
     }
 }
 
-/// The resources besides CPU, memory and pod slots of which the nodes offer some and the pods ask for some, by name.
+/// The resources that pods ask for besides CPU, memory, storage and pod slots, by name: GPUs and the like.
 #[must_use]
 pub fn extended_resources(groups: &[Group<'_>]) -> Vec<String> {
-    let plain = [ResourceName::CPU, ResourceName::MEMORY, ResourceName::PODS];
+    let plain = [ResourceName::CPU, ResourceName::MEMORY, ResourceName::EPHEMERAL_STORAGE, ResourceName::PODS];
     let mut names = BTreeSet::new();
     for group in groups {
         names.extend(group.used.iter().map(|(name, _)| name.as_str()).filter(|name| !plain.contains(name)).map(str::to_owned));
     }
     names.into_iter().collect()
+}
+
+/// Dollars with four decimals, rounded: enough for a person, and columns of one shape. The JSON output has every digit.
+#[must_use]
+pub fn dollars(amount: UsdPerHour) -> String {
+    format!("{:.4}", amount.dollars())
 }
 
 /// `$3,010 a month`, in whole dollars above 100 and cents below.
@@ -149,7 +155,7 @@ pub fn proof(report: &Report<'_>) -> String {
     }
     format!(
         "no plan costs less than ${}/h, so at most {} could still be saved",
-        plan.bound,
+        dollars(plan.bound),
         percent(plan.gap()).trim_start_matches('-')
     )
 }
@@ -164,10 +170,10 @@ pub fn first_fit(report: &Report<'_>) -> String {
     } else {
         String::new()
     };
-    let bought = format!("would buy {} for ${}/h{left}", count(yardstick.nodes, "node"), yardstick.cost);
+    let bought = format!("would buy {} for ${}/h{left}", count(yardstick.nodes, "node"), dollars(yardstick.cost));
     if saved > UsdPerHour::ZERO {
         let share = percent(saved.dollars() / yardstick.cost.dollars());
-        format!("{bought}; this plan saves ${saved}/h ({share}, {})", per_month(saved))
+        format!("{bought}; this plan saves ${}/h ({share}, {})", dollars(saved), per_month(saved))
     } else {
         bought
     }
@@ -209,7 +215,7 @@ pub fn cost_terms(report: &Report<'_>) -> String {
         terms.push("root volumes".to_owned());
     }
     if report.fee_per_node > UsdPerHour::ZERO {
-        terms.push(format!("a fee of ${}/h per node", report.fee_per_node));
+        terms.push(format!("a fee of ${}/h per node", dollars(report.fee_per_node)));
     }
     match terms.as_slice() {
         [only] => only.clone(),

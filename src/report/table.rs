@@ -44,7 +44,7 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
         "{} on {}: ${}/h, {} ({})\n",
         summary::count(placed, "pod"),
         summary::count(plan.nodes.len(), "node"),
-        plan.cost,
+        summary::dollars(plan.cost),
         summary::per_month(plan.cost),
         summary::cost_terms(report),
     );
@@ -92,7 +92,7 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
             group.pods.to_string(),
         ];
         row.extend(shares(&group.used, &group.allocatable, &extended));
-        row.extend([format!("{mark}{}", node.cost()), format!("{mark}{}", group.cost())]);
+        row.extend([node.cost(), group.cost()].map(|cost| format!("{mark}{}", summary::dollars(cost))));
         rows.push(row);
         pool = &node.node_pool;
     }
@@ -101,7 +101,7 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
     total.extend(std::iter::repeat_n(String::new(), 4));
     total.extend([report.plan.nodes.len().to_string(), groups.iter().map(|group| group.pods).sum::<usize>().to_string()]);
     total.extend(shares(&used, &allocatable, &extended));
-    total.extend([String::new(), format!("{mark}{}", report.plan.cost)]);
+    total.extend([String::new(), format!("{mark}{}", summary::dollars(report.plan.cost))]);
     rows.push(total);
     rows
 }

@@ -54,6 +54,18 @@ fn fee_and_root_volume_are_part_of_the_cost_as_asked() {
 }
 
 #[test]
+fn every_pod_of_the_examples_has_a_place() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for example in ["examples/company", "examples/shop"] {
+        // A wide gap: this asks for a plan that the verifier accepts, not for the best one.
+        let said = run_in(root, &["plan", "-f", example, "-o", "json", "--gap", "0.25"], "");
+        assert_eq!(said.code, 0, "{example}: {}", said.stderr);
+        let plan: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+        assert!(plan["nodes"].as_array().is_some_and(|nodes| !nodes.is_empty()), "{example} needs no nodes");
+    }
+}
+
+#[test]
 fn two_runs_give_the_same_bytes() {
     let once = || run(&["plan", "-f", "shop", "-o", "json"]).stdout;
     assert_eq!(once(), once());
