@@ -246,9 +246,15 @@ fn check_limits(cluster: &ClusterView, capacities: &BTreeMap<&str, Resources>, f
     }
 }
 
-/// No pod is on a lighter NodePool while a heavier one could hold it; pools with limits may be exhausted and are left out.
+/// Whether a pool has neither limits nor `minValues`.
+fn is_plain(pool: &NodePool) -> bool {
+    pool.limits.is_empty() && pool.requirements.iter().all(|(_, requirement)| requirement.min_values.is_none())
+}
+
+/// No pod is on a lighter NodePool while a heavier one could hold it; pools with limits may be exhausted, and `minValues` may rule out
+/// what a single type could hold, so both are left out.
 fn check_weights(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
-    let heaviest = site.cluster.node_pools.iter().filter(|pool| pool.limits.is_empty()).map(|pool| pool.weight).max();
+    let heaviest = site.cluster.node_pools.iter().filter(|pool| is_plain(pool)).map(|pool| pool.weight).max();
     let mut known: BTreeMap<(*const PodSpec, &str), bool> = BTreeMap::new();
     for node in &plan.nodes {
         let Some(here) = site.pool(&node.node_pool).filter(|pool| heaviest.is_some_and(|most| pool.weight < most)) else {
@@ -257,7 +263,7 @@ fn check_weights(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
         for pod in node.pods.iter().filter_map(|&pod| site.cluster.pods.get(pod)) {
             let heavier = site.cluster.node_pools.iter().find(|pool| {
                 pool.weight > here.weight
-                    && pool.limits.is_empty()
+                    && is_plain(pool)
                     && *known
                         .entry((std::sync::Arc::as_ptr(&pod.spec), pool.name.as_str()))
                         .or_insert_with(|| site.could_hold(pool, &pod.spec))

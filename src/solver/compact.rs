@@ -354,10 +354,13 @@ mod tests {
 
     #[test]
     fn the_optimum_is_found_with_its_patterns() {
-        // Two dear nodes hold 2 + 1 of the second class and 2 + 3 of the first: nothing else is needed.
+        // Two dear nodes hold 2 + 1 of the second class and 1 + 3 of the first; the fifth of the first takes a cheap node.
         let found = solve_compact(&problem(9), 9, None).expect("a small program");
-        assert_eq!((found.objective, found.proven), (400_002, true));
-        assert_eq!(found.patterns.iter().map(|pattern| (pattern.shape, pattern.nodes)).collect::<Vec<_>>(), [(1, 1), (1, 1)]);
+        assert_eq!((found.objective, found.proven), (496_002, true));
+        assert_eq!(
+            found.patterns.iter().map(|pattern| (pattern.shape, pattern.nodes)).collect::<Vec<_>>(),
+            [(0, 1), (1, 1), (1, 1)]
+        );
         // One dear node: a pod of the second class stays unplaced, and two cheap nodes hold the other four of the first.
         let limited = solve_compact(&problem(1), 9, None).expect("a small program");
         assert_eq!(limited.objective, 200_001 + 2_000_000 + 2 * 96_000);

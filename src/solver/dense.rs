@@ -23,6 +23,8 @@ struct Piece {
 
 /// A bound on the value of all that fits into `room`: each item takes a share of the two dimensions, two in all.
 pub(super) fn largest<'a>(items: impl Iterator<Item = &'a Item>, room: (usize, usize)) -> f64 {
+    // Rows are padded to whole words, and the padding is filled like the rest.
+    let room = (room.0, (room.1 + 1).next_multiple_of(WORD) - 1);
     let share = |size: usize, room: usize| size as f64 / room.max(1) as f64;
     let dearest = items
         .filter(|item| item.most > 0 && item.size.0 <= room.0 && item.size.1 <= room.1)

@@ -62,6 +62,14 @@ pub fn solve(
     Ok(assemble(problem, &reduced, &outcome, &control, forced))
 }
 
+/// The record of a solve with the penalties of the pods that no shape holds.
+fn with_forced(mut statistics: Statistics, forced: i64) -> Statistics {
+    for (_, value) in statistics.incumbents.iter_mut().chain(&mut statistics.bounds) {
+        *value += forced;
+    }
+    statistics
+}
+
 /// Translates the engine's answer into the indices of the problem.
 fn assemble(
     problem: &Problem,
@@ -99,6 +107,6 @@ fn assemble(
         duals,
         first_fit,
         stop: control.stop().unwrap_or(Stop::GapReached),
-        statistics: control.statistics.clone(),
+        statistics: with_forced(control.statistics.clone(), forced),
     }
 }

@@ -17,7 +17,7 @@ fn the_company_has_three_pools_and_a_few_hundred_pods() {
     assert_eq!(pools, ["default", "farm", "wild"]);
     assert_eq!(loaded.cluster.daemon_sets.len(), 5);
     let workloads: BTreeSet<_> = loaded.cluster.pods.iter().map(|pod| (&pod.namespace, &pod.workload)).collect();
-    assert_eq!((workloads.len(), loaded.cluster.pods.len()), (30, 187));
+    assert_eq!((workloads.len(), loaded.cluster.pods.len()), (31, 179));
     assert_eq!(loaded.ignored, BTreeMap::from([("CronJob".to_owned(), 1)]));
     assert_eq!(loaded.notices, Vec::<String>::new());
 }
