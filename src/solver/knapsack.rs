@@ -180,6 +180,11 @@ pub(super) fn rounded(items: &Items, room: &[f64], linear: &LinearOptimum) -> (f
     for (d, l) in left.iter_mut().enumerate() {
         *l -= counts.iter().zip(&items.weight[d]).map(|(&count, weight)| f64::from(count) * weight).sum::<f64>();
     }
+    if left.iter().any(|&l| l < 0.0) {
+        // The simplex method gave up on numbers too close; the filling alone still makes a pattern.
+        counts.fill(0);
+        left = room.to_vec();
+    }
     let mut order: Vec<(f64, usize)> = (0..items.len())
         .filter(|&i| counts[i] < items.most[i])
         .map(|i| {
