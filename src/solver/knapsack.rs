@@ -412,6 +412,15 @@ mod tests {
         }
     }
 
+    /// 5,000 equal pods once gave a node with three times its CPU: the simplex method had given up, and its counts were rounded.
+    #[test]
+    fn an_infeasible_linear_optimum_is_not_rounded() {
+        let items = Items { class: vec![0, 1], value: vec![1.0, 2.0], most: vec![9, 9], weight: vec![vec![3.0, 4.0]] };
+        let unfinished = LinearOptimum { bound: 27.0, y: vec![0.1], counts: vec![9.0, 9.0] };
+        let (value, counts) = rounded(&items, &[10.0], &unfinished);
+        assert_eq!((value, counts), (4.0, vec![0, 2]));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
