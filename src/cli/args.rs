@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::money::UsdPerHour;
+use crate::solver::SolveConfig;
 
 /// The cheapest EC2 nodes for the pods of Kubernetes manifests, with a proof of how near to the optimum they are.
 #[derive(Debug, Parser)]
@@ -40,15 +41,32 @@ pub(super) struct SolveArgs {
     /// Stop when at most this share of the cost could still be saved; 0 asks for a proof of optimality.
     #[arg(long, value_name = "SHARE", default_value = "0.001", value_parser = share, env = "SUPERCARGO_GAP")]
     pub(super) gap: f64,
-    /// Stop after this many seconds with the best plan found.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, env = "SUPERCARGO_TIMEOUT")]
-    pub(super) timeout: Duration,
-    /// Stop after this much work, in units that are the same on every machine; no limit if not given.
+    /// Stop after this many seconds with the best plan found. Without --timeout and --work: a work limit of a few seconds, which
+    /// gives the same plan on every machine, and 60 seconds at most.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "SUPERCARGO_TIMEOUT")]
+    pub(super) timeout: Option<Duration>,
+    /// Stop after this much work, in units that are the same on every machine.
     #[arg(long, value_name = "N", env = "SUPERCARGO_WORK")]
     pub(super) work: Option<u64>,
     /// Seed of every random choice.
     #[arg(long, value_name = "N", default_value = "0", env = "SUPERCARGO_SEED")]
     pub(super) seed: u64,
+}
+
+/// Work of a solve whose user names no limit: some seconds on a machine of today.
+const DEFAULT_WORK: u64 = 40_000_000;
+/// Ends a solve whose user names no limit, on machines far slower than that.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl SolveArgs {
+    /// The limits as the solver takes them.
+    pub(super) fn config(&self) -> SolveConfig {
+        let (work_limit, deadline) = match (self.work, self.timeout) {
+            (None, None) => (Some(DEFAULT_WORK), Some(DEFAULT_TIMEOUT)),
+            given => given,
+        };
+        SolveConfig { gap: self.gap, work_limit, deadline, seed: self.seed }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,6 @@ use crate::planning::verifier;
 use crate::planning::{CostModel, Planned, plan};
 use crate::report::json::PlanDocument;
 use crate::report::{Report, markdown, summary, table};
-use crate::solver::SolveConfig;
 
 /// Plans, prints the plan, and says whether every pod has a place.
 pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
@@ -58,11 +57,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
 
 /// Makes a plan; a debug build refuses one that the verifier refuses.
 pub(super) fn solve(input: &Input, solve: &SolveArgs, costs: &CostArgs, meter: &Meter) -> Result<Planned, Failure> {
-    let config = SolveConfig { gap: solve.gap, work_limit: solve.work, deadline: Some(solve.timeout), seed: solve.seed };
     let model = cost_model(!costs.no_root_volume, costs.fee_per_node);
     let start = Instant::now();
     let clock = || start.elapsed();
-    let planned = plan(&input.cluster, &input.catalog, &model, &config, &clock, &mut |progress| meter.solving(&progress));
+    let planned = plan(&input.cluster, &input.catalog, &model, &solve.config(), &clock, &mut |progress| meter.solving(&progress));
     meter.finish();
     let planned = planned.map_err(Failure::input)?;
     if cfg!(debug_assertions) {

@@ -136,13 +136,18 @@ pub(super) fn branch(
         let mut generator = Generator::new(&reduced, setting.weights);
         let mut master = Master::new(&reduced, setting.scarcity);
         master.add(patterns.iter().cloned());
+        // With an empty pattern of every shape that a cut asks for, a master without a solution proves the cuts contradictory.
+        let asked = branch.cuts.iter().filter(|cut| !cut.at_most).flat_map(|cut| &cut.shapes);
+        master.add(asked.map(|&shape| Pattern { shape, counts: Vec::new() }));
         let mut side_duals = root.side_duals.clone();
         side_duals.resize(reduced.limits.len(), 0.0);
         let start = DualPoint { duals: root.duals.clone(), side_duals, bound: branch.bound as f64 / master.unit };
         let relaxed = column_generation(&mut master, &mut generator, start, setting.tolerance, until, control, Place::Branch);
         let Some(relaxed) = relaxed else {
-            // The branch keeps the bound of its parent.
-            tree.closed_at = tree.closed_at.min(branch.bound);
+            if !master.is_infeasible() {
+                // The branch keeps the bound of its parent.
+                tree.closed_at = tree.closed_at.min(branch.bound);
+            }
             continue;
         };
         let bound = branch.bound.max(round_up(relaxed.best.bound * master.unit));
@@ -150,7 +155,8 @@ pub(super) fn branch(
             tree.push(Branch { bound, ..branch });
             break;
         }
-        patterns.clone_from(&master.patterns);
+        patterns.clear();
+        patterns.extend(master.patterns.iter().filter(|pattern| !pattern.counts.is_empty()).cloned());
         if bound < control.incumbent() {
             match fractional_set(&reduced, &master, &relaxed) {
                 Some((shapes, value)) => {

@@ -25,6 +25,8 @@ use crate::solver::solution::Stage;
 
 /// Least allowance of a shape, in LP cost units.
 const LEAST_ALLOWANCE: f64 = 1e-6;
+/// Shrinkage of duals that break an allowance by at most [`LEAST_ALLOWANCE`]; the cheapest shape costs one unit.
+const SHRINK: f64 = 3.0 * LEAST_ALLOWANCE;
 /// How many exchange columns each class gets at most; more gained nothing (study, second round).
 const EXCHANGES_PER_CLASS: usize = 6;
 /// Shapes that a settling pass looks at.
@@ -33,8 +35,11 @@ const SETTLED_SHAPES: usize = 12;
 const SETTLING_ROUNDS: usize = 6;
 /// Beam widths, one after the other as the bound stalls.
 const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
-/// How many of [`WIDTHS`] a branch uses: there are many branches, and each needs a bound only.
+/// How many of [`WIDTHS`] a branch of more than [`CLASSES_OF_A_NARROW_BRANCH`] classes uses: there are many branches, and each
+/// needs a bound only.
 const WIDTHS_OF_A_BRANCH: usize = 3;
+/// See [`WIDTHS_OF_A_BRANCH`].
+const CLASSES_OF_A_NARROW_BRANCH: usize = 20;
 
 /// The restricted master problem.
 pub(super) struct Master<'a> {
@@ -48,6 +53,8 @@ pub(super) struct Master<'a> {
     exchanges: Vec<Exchange>,
     /// Artificial and exchange columns.
     fixed: usize,
+    /// Whether the last solve found that no values satisfy the rows.
+    infeasible: bool,
     /// Micro-dollars per unit of LP cost.
     pub(super) unit: f64,
 }
@@ -95,6 +102,7 @@ impl<'a> Master<'a> {
             known: FxHashSet::default(),
             exchanges,
             fixed: columns.len(),
+            infeasible: false,
             unit,
         }
     }
@@ -156,6 +164,7 @@ impl<'a> Master<'a> {
     pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
         let status = self.lp.solve();
         control.spend(self.lp.iterations() * (2 * self.reduced.classes() as u64 + 50) + 100);
+        self.infeasible = status == LpStatus::Infeasible;
         if status != LpStatus::Optimal {
             return None;
         }
@@ -171,6 +180,11 @@ impl<'a> Master<'a> {
             objective += value * self.reduced.shapes[pattern.shape].cost as f64 / self.unit;
         }
         Some(MasterSolution { objective, values, duals, side_duals })
+    }
+
+    /// Whether the last solve found that no values satisfy the rows. Classes can stay unplaced, so only side rows can be the cause.
+    pub(super) fn is_infeasible(&self) -> bool {
+        self.infeasible
     }
 
     /// What a pattern of each shape may cost at these side duals.
@@ -245,15 +259,23 @@ impl<'a> Master<'a> {
     }
 
     /// Bound of `theta pi` for a pass that found the ratio `ratio`; minus infinity where the side duals alone are infeasible.
+    ///
+    /// A shape that a branch asks for may be allowed nothing by the optimal side duals, and arithmetic then puts it just below zero:
+    /// shrinking all duals by `SHRINK` leaves `SHRINK cost` to every shape, more than what is missing.
     fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
         let reduced = self.reduced;
-        let feasible = reduced.shapes.iter().all(|shape| self.raw_allowance(shape, side_duals) >= LEAST_ALLOWANCE);
-        let scaled: Vec<f64> =
-            duals.iter().zip(&reduced.penalty).map(|(pi, &penalty)| (pi * ratio).min(penalty as f64 / self.unit)).collect();
+        let least = reduced.shapes.iter().map(|shape| self.raw_allowance(shape, side_duals)).fold(f64::INFINITY, f64::min);
+        let shrink = if least < LEAST_ALLOWANCE { 1.0 - SHRINK } else { 1.0 };
+        let scaled: Vec<f64> = duals
+            .iter()
+            .zip(&reduced.penalty)
+            .map(|(pi, &penalty)| (pi * ratio * shrink).min(penalty as f64 / self.unit))
+            .collect();
+        let side_duals: Vec<f64> = side_duals.iter().map(|mu| mu * shrink).collect();
         let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
             + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
-        let bound = if feasible { bound } else { f64::NEG_INFINITY };
-        DualPoint { duals: scaled, side_duals: side_duals.to_vec(), bound }
+        let bound = if least < -LEAST_ALLOWANCE { f64::NEG_INFINITY } else { bound };
+        DualPoint { duals: scaled, side_duals, bound }
     }
 }
 
@@ -358,7 +380,8 @@ pub(super) fn column_generation(
     let mut stalled = 0;
     let mut solution = master.solve(control)?;
     let unit = master.unit;
-    let widths = if place == Place::Root { WIDTHS.len() } else { WIDTHS_OF_A_BRANCH };
+    let narrow = place == Place::Branch && master.reduced.classes() > CLASSES_OF_A_NARROW_BRANCH;
+    let widths = if narrow { WIDTHS_OF_A_BRANCH } else { WIDTHS.len() };
     let report = |best: &DualPoint, control: &mut Control<'_>| {
         if place == Place::Root {
             control.raise_bound(round_up(best.bound * unit), Stage::ColumnGeneration);

@@ -13,7 +13,7 @@ use crate::solver::presolve::Reduced;
 /// More nodes than this are not tried: the program has as many copies of every class.
 const MOST_NODES: usize = 16;
 /// Branch-and-bound nodes, the deterministic limit.
-const SEARCH_NODES: i32 = 300;
+const SEARCH_NODES: i32 = 3000;
 /// Work of a solve besides its simplex iterations.
 const SOLVE_WORK: u64 = 100_000;
 
@@ -59,7 +59,7 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
     program.add_columns(&columns);
     program.make_integer(columns.len());
     program.set_node_limit(SEARCH_NODES);
-    if let Some(seconds) = control.seconds(0.02) {
+    if let Some(seconds) = control.seconds(0.1) {
         program.set_time_limit(seconds);
     }
     let status = program.solve();

@@ -54,6 +54,14 @@ fn fee_and_root_volume_are_part_of_the_cost_as_asked() {
 }
 
 #[test]
+fn a_plan_of_one_node_is_proven_optimal() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = run_in(root, &["plan", "-f", "examples/shop", "--gap", "0", "--work", "10000000", "-o", "json"], "");
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    assert_eq!(document["stoppedBy"], "optimal");
+}
+
+#[test]
 fn every_pod_of_the_examples_has_a_place() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for example in ["examples/company", "examples/shop"] {

@@ -13,6 +13,8 @@ use proptest::test_runner::{Config, FileFailurePersistence};
 fn config(cases: u32) -> Config {
     Config {
         cases,
+        // Tests that assume a small program pass over most of those that are made.
+        max_global_rejects: 20 * cases,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/properties/regressions.txt"))),
         ..Config::default()
     }

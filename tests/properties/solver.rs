@@ -206,7 +206,7 @@ fn permuted(problem: &Problem, order: &[usize]) -> Problem {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(2000))]
 
     /// The bound is below the optimum, the answer is feasible and above it, and equal to it where the engine says so.
     #[test]
