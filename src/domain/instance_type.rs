@@ -258,6 +258,8 @@ fn split_while(text: &str, wanted: impl Fn(u8) -> bool) -> (&str, &str) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::domain::catalog::{CapacityType, Offering, PriceKind};
+    use crate::domain::money::UsdPerHour;
 
     /// An Intel type with one network card and nothing else.
     pub(crate) fn plain(name: &str, vcpus: i64, memory_gib: i64, interfaces: i64, ipv4_per_interface: i64) -> InstanceType {
@@ -294,6 +296,24 @@ pub(crate) mod tests {
             neuron_devices: Vec::new(),
             offerings: Vec::new(),
         }
+    }
+
+    /// A type with 4 GiB per vCPU at `price` micro-dollars On-Demand in zones a and b, and on Spot at half of it in zone a.
+    pub(crate) fn sold(name: &str, architecture: Architecture, vcpus: i64, price: i64) -> InstanceType {
+        let offering = |zone: &str, capacity_type, price| Offering {
+            zone: zone.to_owned(),
+            capacity_type,
+            price: UsdPerHour::from_micros(price),
+            price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
+        };
+        let mut made = plain(name, vcpus, 4 * vcpus, 4, 15);
+        made.architecture = architecture;
+        made.offerings = vec![
+            offering("us-east-1a", CapacityType::OnDemand, price),
+            offering("us-east-1a", CapacityType::Spot, price / 2),
+            offering("us-east-1b", CapacityType::OnDemand, price),
+        ];
+        made
     }
 
     pub(crate) fn device(name: &str, manufacturer: &str, count: i64, memory_mib: i64, cores: i64) -> Device {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::catalog::{CapacityType, Catalog, Offering, PriceKind, Provenance, Source};
+use crate::domain::catalog::{Catalog, Provenance, Source};
 use crate::domain::cluster::ClusterView;
-use crate::domain::instance_type::{Architecture, Device, InstanceType, Network};
+use crate::domain::instance_type::tests::sold;
+use crate::domain::instance_type::{Architecture, Device, InstanceType};
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::{EvictionThreshold, NodeClass};
 use crate::domain::node_pool::{NodeClassRef, NodePool};
@@ -20,53 +21,6 @@ use crate::solver::SolveConfig;
 
 pub(super) const GIB: i64 = 1 << 30;
 
-/// A type with 4 GiB per vCPU at `price` micro-dollars On-Demand in zones a and b, and on Spot at half of it in zone a.
-pub(super) fn instance(name: &str, architecture: Architecture, vcpus: i64, price: i64) -> InstanceType {
-    let offering = |zone: &str, capacity_type, price| Offering {
-        zone: zone.to_owned(),
-        capacity_type,
-        price: UsdPerHour::from_micros(price),
-        price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
-    };
-    InstanceType {
-        name: name.to_owned(),
-        architecture,
-        vcpus,
-        memory_mib: vcpus * 4096,
-        cpu_manufacturer: "Intel".to_owned(),
-        clock_mhz: 3_000,
-        hypervisor: "nitro".to_owned(),
-        bare_metal: false,
-        burstable: false,
-        current_generation: true,
-        on_demand: true,
-        spot: true,
-        nested_virtualization: false,
-        enclaves: true,
-        network: Network {
-            interfaces_per_card: vec![4],
-            default_card: 0,
-            ipv4_per_interface: 15,
-            ena: true,
-            efa_interfaces: 0,
-            branch_interfaces: 0,
-            encryption_in_transit: true,
-            bandwidth_mbps: Some(1_000),
-        },
-        ebs_bandwidth_mbps: Some(1_000),
-        instance_store_gb: None,
-        instance_store_nvme: false,
-        gpus: Vec::new(),
-        accelerators: Vec::new(),
-        neuron_devices: Vec::new(),
-        offerings: vec![
-            offering("us-east-1a", CapacityType::OnDemand, price),
-            offering("us-east-1a", CapacityType::Spot, price / 2),
-            offering("us-east-1b", CapacityType::OnDemand, price),
-        ],
-    }
-}
-
 /// m5 (amd64) and m7g (arm64, a tenth cheaper) with 2, 4, 8 and 16 vCPUs at 0.05 $ a vCPU, and one g5 with a GPU.
 pub(super) fn catalog() -> Catalog {
     let sizes = [("large", 2), ("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16)];
@@ -74,12 +28,12 @@ pub(super) fn catalog() -> Catalog {
         .iter()
         .flat_map(|&(size, vcpus)| {
             [
-                instance(&format!("m5.{size}"), Architecture::Amd64, vcpus, vcpus * 50_000),
-                instance(&format!("m7g.{size}"), Architecture::Arm64, vcpus, vcpus * 45_000),
+                sold(&format!("m5.{size}"), Architecture::Amd64, vcpus, vcpus * 50_000),
+                sold(&format!("m7g.{size}"), Architecture::Arm64, vcpus, vcpus * 45_000),
             ]
         })
         .collect();
-    let mut gpu = instance("g5.xlarge", Architecture::Amd64, 4, 1_000_000);
+    let mut gpu = sold("g5.xlarge", Architecture::Amd64, 4, 1_000_000);
     gpu.gpus =
         vec![Device { name: "A10G".to_owned(), manufacturer: "NVIDIA".to_owned(), count: 1, memory_mib: 24_576, cores: 0 }];
     types.push(gpu);

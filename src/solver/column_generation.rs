@@ -33,6 +33,8 @@ const EXCHANGES_PER_CLASS: usize = 6;
 const SETTLED_SHAPES: usize = 12;
 /// Settling passes after a full pass.
 const SETTLING_ROUNDS: usize = 6;
+/// A light pass is followed by another one when it lowers the master's objective by this share.
+const WORTHWHILE: f64 = 1e-4;
 /// Beam widths, one after the other as the bound stalls.
 const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
 /// How many of [`WIDTHS`] a branch of more than [`CLASSES_OF_A_NARROW_BRANCH`] classes uses: there are many branches, and each
@@ -121,6 +123,24 @@ impl<'a> Master<'a> {
             self.lp.add_columns(&columns);
         }
         columns.len()
+    }
+
+    /// Adds the patterns and solves again: the solution and whether that is worth another pass, `None` when nothing was new.
+    pub(super) fn take_in(
+        &mut self,
+        patterns: impl IntoIterator<Item = Pattern>,
+        before: f64,
+        control: &mut Control<'_>,
+    ) -> Option<(Option<MasterSolution>, bool)> {
+        control.statistics.iterations += 1;
+        let added = self.add(patterns);
+        control.statistics.columns += added as u64;
+        if added == 0 {
+            return None;
+        }
+        let solution = self.solve(control);
+        let gained = solution.as_ref().is_some_and(|solution| before - solution.objective >= WORTHWHILE * before);
+        Some((solution, gained))
     }
 
     /// Sets what the class rows ask for (slots; may be negative).
@@ -515,15 +535,10 @@ fn settle(
             control.spend(generated.work);
             fresh = improving(master, &generated, &outer, &solution);
         }
-        control.statistics.iterations += 1;
-        let added = master.add(fresh.into_iter().map(|(_, pattern)| pattern));
-        control.statistics.columns += added as u64;
-        if added == 0 {
-            break;
-        }
-        let before = solution.objective;
-        solution = master.solve(control)?;
-        if before - solution.objective < 1e-4 * before {
+        let fresh = fresh.into_iter().map(|(_, pattern)| pattern);
+        let Some((better, gained)) = master.take_in(fresh, solution.objective, control) else { break };
+        solution = better?;
+        if !gained {
             break;
         }
     }

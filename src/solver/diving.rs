@@ -159,15 +159,10 @@ fn step_solution(
         let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
         let generated = generator.generate(&solution.duals, &allowance, effort);
         control.spend(generated.work);
-        control.statistics.iterations += 1;
-        let added = master.add(generated.patterns.into_iter().take(60).map(|(_, pattern)| pattern));
-        control.statistics.columns += added as u64;
-        if added == 0 {
-            break;
-        }
-        let before = solution.objective;
-        solution = master.solve(control)?;
-        if before - solution.objective < 1e-4 * before {
+        let fresh = generated.patterns.into_iter().take(60).map(|(_, pattern)| pattern);
+        let Some((better, gained)) = master.take_in(fresh, solution.objective, control) else { break };
+        solution = better?;
+        if !gained {
             break;
         }
     }

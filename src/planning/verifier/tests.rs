@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::allocatable;
-use crate::domain::catalog::{CapacityType, Offering, PriceKind, Provenance, Source};
-use crate::domain::instance_type::{Architecture, InstanceType, Network};
+use crate::domain::catalog::{CapacityType, PriceKind, Provenance, Source};
+use crate::domain::instance_type::tests::sold;
+use crate::domain::instance_type::Architecture;
 use crate::domain::labels;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodeClassRef;
@@ -25,60 +26,14 @@ struct Case {
     plan: Plan,
 }
 
-fn kind(name: &str, architecture: Architecture, vcpus: i64, price: i64) -> InstanceType {
-    let sold = |zone: &str, capacity_type, micros| Offering {
-        zone: zone.to_owned(),
-        capacity_type,
-        price: UsdPerHour::from_micros(micros),
-        price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
-    };
-    InstanceType {
-        name: name.to_owned(),
-        architecture,
-        vcpus,
-        memory_mib: vcpus * 4_096,
-        cpu_manufacturer: "Intel".to_owned(),
-        clock_mhz: 3_200,
-        hypervisor: "nitro".to_owned(),
-        bare_metal: false,
-        burstable: false,
-        current_generation: true,
-        on_demand: true,
-        spot: true,
-        nested_virtualization: false,
-        enclaves: false,
-        network: Network {
-            interfaces_per_card: vec![4],
-            default_card: 0,
-            ipv4_per_interface: 15,
-            ena: true,
-            efa_interfaces: 0,
-            branch_interfaces: 0,
-            encryption_in_transit: true,
-            bandwidth_mbps: Some(10_000),
-        },
-        ebs_bandwidth_mbps: Some(5_000),
-        instance_store_gb: None,
-        instance_store_nvme: false,
-        gpus: Vec::new(),
-        accelerators: Vec::new(),
-        neuron_devices: Vec::new(),
-        offerings: vec![
-            sold("us-east-1a", CapacityType::OnDemand, price),
-            sold("us-east-1a", CapacityType::Spot, price / 2),
-            sold("us-east-1b", CapacityType::OnDemand, price),
-        ],
-    }
-}
-
 fn catalog() -> Catalog {
     let source = || Source { origin: "a test".to_owned(), as_of: "2026-07-20".to_owned() };
     Catalog {
         region: "us-east-1".to_owned(),
         instance_types: vec![
-            kind("c7g.xlarge", Architecture::Arm64, 4, 145_000),
-            kind("m7i.2xlarge", Architecture::Amd64, 8, 403_200),
-            kind("m7i.xlarge", Architecture::Amd64, 4, 201_600),
+            sold("c7g.xlarge", Architecture::Arm64, 4, 145_000),
+            sold("m7i.2xlarge", Architecture::Amd64, 8, 403_200),
+            sold("m7i.xlarge", Architecture::Amd64, 4, 201_600),
         ],
         ebs_prices: BTreeMap::from([("gp3".to_owned(), 80_000)]),
         provenance: Provenance { instance_types: source(), zones: source(), on_demand: source(), spot: source(), ebs: source() },
