@@ -86,6 +86,7 @@ impl Scenario {
                 namespace: "default".to_owned(),
                 name: format!("{}-{number}", group.name),
                 workload: Arc::clone(&workload),
+                labels: Arc::default(),
                 spec: Arc::clone(&spec),
             }));
         }
@@ -101,6 +102,7 @@ impl Scenario {
         ClusterView {
             pods,
             daemon_sets: daemon_sets.collect(),
+            nodes: Vec::new(),
             node_pools: self.pools.iter().map(node_pool).collect(),
             node_classes: BTreeMap::from([(NODE_CLASS.to_owned(), NodeClass::al2023(NODE_CLASS))]),
         }

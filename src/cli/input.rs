@@ -87,6 +87,7 @@ mod tests {
             namespace: "a".to_owned(),
             name: "b".to_owned(),
             workload: Arc::new(Workload { kind: "Pod".to_owned(), name: "b".to_owned() }),
+            labels: Arc::default(),
             spec: Arc::new(PodSpec { unmodelled, ..PodSpec::default() }),
         };
         let spread = pod(vec![UnmodelledRule::TopologySpread]);

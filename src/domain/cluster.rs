@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::node::Node;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodePool;
 use crate::domain::pod::{DaemonSet, Pod};
@@ -15,6 +16,8 @@ pub struct ClusterView {
     pub daemon_sets: Vec<DaemonSet>,
     /// NodePools, by name.
     pub node_pools: Vec<NodePool>,
+    /// Nodes that exist and stay, by name.
+    pub nodes: Vec<Node>,
     /// EC2NodeClasses by name. Every NodePool's reference is found here.
     pub node_classes: BTreeMap<String, NodeClass>,
 }

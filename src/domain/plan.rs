@@ -78,6 +78,15 @@ impl PlannedNode {
     }
 }
 
+/// Pods that the plan places on a node that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExistingUse {
+    /// Index into `ClusterView::nodes`.
+    pub node: usize,
+    /// Indices into `ClusterView::pods`, ascending; at least one.
+    pub pods: Vec<usize>,
+}
+
 /// A pod that the plan does not place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnplacedPod {
@@ -103,6 +112,8 @@ pub struct FirstFitOutcome {
 pub struct Plan {
     /// Nodes to buy, sorted by NodePool, type, zone, capacity type, then pods.
     pub nodes: Vec<PlannedNode>,
+    /// Nodes that exist and take pods, by index.
+    pub existing: Vec<ExistingUse>,
     /// Pods that stay pending, by index.
     pub unplaced: Vec<UnplacedPod>,
     /// Sum of the nodes' costs.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::domain::requirement::Requirements;
 use crate::domain::resources::Resources;
+use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
+use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpread};
 
 /// A scheduling rule of a pod that the program does not contain; the plan says how many pods carry each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +47,7 @@ impl UnmodelledRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodSpec {
     /// Effective requests: the larger of the running containers' sum and the init containers' peak, with sidecars, overhead
-    /// and pod-level resources; includes `pods: 1`. Never negative.
+    /// and pod-level resources; includes `pods: 1`, and `attachable-volumes-csi-<driver>` for each claimed volume. Never negative.
     pub requests: Resources,
     /// Alternatives (the nodeSelector joined to each required node-affinity term): a node must meet at least one. Never empty;
     /// a pod without node constraints has one empty alternative. A pod whose terms can all never match has alternatives that
@@ -55,6 +57,19 @@ pub struct PodSpec {
     pub tolerations: Vec<Toleration>,
     /// Resolved priority; higher is placed first when not all fit.
     pub priority: i32,
+    /// How evenly its like must stand, hard and soft constraints.
+    pub spreads: Vec<TopologySpread>,
+    /// Pods that its domain must hold (required pod affinity).
+    pub near: Vec<PodAffinityTerm>,
+    /// Pods that its domain must not hold (required pod anti-affinity).
+    pub apart: Vec<PodAffinityTerm>,
+    /// What it would rather have.
+    pub preferences: Vec<Preference>,
+    /// Ports of the node that it takes, sorted.
+    pub host_ports: Vec<HostPort>,
+    /// Alternatives that its volumes leave: a node must meet at least one of them besides one of `node_alternatives`. Empty for a
+    /// pod whose volumes may be attached anywhere.
+    pub volume_alternatives: Vec<Requirements>,
     /// Rules that the program does not contain, sorted, each once.
     pub unmodelled: Vec<UnmodelledRule>,
 }
@@ -77,6 +92,8 @@ pub struct Pod {
     pub name: String,
     /// What made it.
     pub workload: Arc<Workload>,
+    /// Labels; pods of one workload share one value.
+    pub labels: Arc<Labels>,
     /// What it asks for.
     pub spec: Arc<PodSpec>,
 }

@@ -121,12 +121,14 @@ pub(super) fn cluster(pools: Vec<NodePool>, pods: &[(usize, PodSpec)]) -> Cluste
             namespace: "default".to_owned(),
             name: format!("w{number}-{pod}"),
             workload: Arc::clone(&workload),
+            labels: Arc::default(),
             spec: Arc::clone(&spec),
         }));
     }
     ClusterView {
         pods: made,
         daemon_sets: Vec::new(),
+        nodes: Vec::new(),
         node_pools: pools,
         node_classes: BTreeMap::from([("default".to_owned(), node_class())]),
     }

@@ -114,7 +114,7 @@ pub fn plan(
     // Sizing a node down may close the gap after the engine stopped.
     let stopped_by = if bound == cost { StopReason::Optimal } else { stop_reason(&tiers) };
     let first_fit = first_fit(&tiers, left.len());
-    let plan = Plan { nodes, unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
+    let plan = Plan { nodes, existing: Vec::new(), unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
     let mut planned = Planned { plan, tiers, supply, demand, origins };
     planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
     Ok(planned)

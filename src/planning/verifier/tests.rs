@@ -75,7 +75,7 @@ fn spec(milli_cpu: i64) -> PodSpec {
 
 fn pod(name: &str, spec: PodSpec) -> Pod {
     let workload = Arc::new(Workload { kind: "Pod".to_owned(), name: name.to_owned() });
-    Pod { namespace: "shop".to_owned(), name: name.to_owned(), workload, spec: Arc::new(spec) }
+    Pod { namespace: "shop".to_owned(), name: name.to_owned(), workload, labels: Arc::default(), spec: Arc::new(spec) }
 }
 
 fn offering(name: &str, zone: &str, capacity_type: CapacityType, micros: i64) -> Candidate {
@@ -102,6 +102,7 @@ impl Case {
             pods: vec![pod("web-0", spec(1_000)), pod("web-1", spec(1_000))],
             daemon_sets: vec![daemon],
             node_pools: vec![pool("default", &[(labels::ARCH, Requirement::one_of(["amd64"]))])],
+            nodes: Vec::new(),
             node_classes: BTreeMap::from([("default".to_owned(), class.clone())]),
         };
         let chosen = catalog.get("m7i.xlarge").expect("the catalog above sells it");
@@ -119,6 +120,7 @@ impl Case {
         let cost = node.cost();
         let plan = Plan {
             nodes: vec![node],
+            existing: Vec::new(),
             unplaced: Vec::new(),
             cost,
             bound: cost,

@@ -127,7 +127,7 @@ impl PlanDocument {
             unplaced: self.first_fit.unplaced,
         };
         let (cost, bound) = (amount("cost", self.cost)?, amount("bound", self.bound)?);
-        Ok(Plan { nodes, unplaced, cost, bound, first_fit, stopped_by })
+        Ok(Plan { nodes, existing: Vec::new(), unplaced, cost, bound, first_fit, stopped_by })
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
         let workload = Arc::clone(workloads.entry(workload.clone()).or_insert_with(|| Arc::new(workload)));
         taken.insert((pod.namespace.clone(), pod.name.clone()));
         let spec = specs.resolve(&pod.template);
-        pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, spec });
+        pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, labels: Arc::default(), spec });
     }
 
     // The names of a StatefulSet's pods are given, those of other workloads only have to be free: so it goes first.
@@ -83,7 +83,7 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
             node_classes.insert(class.clone(), NodeClass::al2023(class));
         }
     }
-    let cluster = ClusterView { pods, daemon_sets, node_pools, node_classes };
+    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes: Vec::new(), node_classes };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
 }
 
@@ -133,7 +133,7 @@ fn expand(
             }
         };
         let (workload, spec, namespace) = (Arc::clone(&made_by), Arc::clone(&spec), workload.namespace.clone());
-        pods.push(Pod { namespace, name, workload, spec });
+        pods.push(Pod { namespace, name, workload, labels: Arc::default(), spec });
     }
 }
 

@@ -51,6 +51,7 @@ pub fn from_api(spec: &ApiPodSpec) -> Result<PodTemplate, FieldError> {
         tolerations,
         priority: 0,
         unmodelled: unmodelled(spec),
+        ..PodSpec::default()
     };
     Ok(PodTemplate { spec, priority })
 }
