@@ -104,8 +104,7 @@ impl TierProgram {
         let (classes, members) = join_classes(demand, &placeable, left, &penalties, &sets);
         let (eligibility, eligible_of_set) = eligibility(demand, &members, &sets);
         let renumbered: BTreeMap<usize, usize> = rows.iter().map(|(row, _)| *row).zip(0..).collect();
-        let mut problem =
-            Problem { dimensions: demand.dimensions.len(), classes, shapes: Vec::new(), eligibility, side_rows: Vec::new() };
+        let mut problem = Problem { dimensions: demand.dimensions.len(), classes, eligibility, ..Problem::default() };
         let mut origins = Vec::new();
         for (draft, origin) in drafts {
             let eligible = eligible_of_set[draft.set];
@@ -302,7 +301,7 @@ fn join_classes(
     for ((request, _, penalty), mut of) in joined {
         of.sort_by_key(|&class| (std::cmp::Reverse(demand.classes[class].priority), class));
         let pods = of.iter().fold(0_u32, |sum, &class| sum.saturating_add(left[class]));
-        classes.push(Class { demand: pods, request: request.to_vec(), penalty });
+        classes.push(Class { demand: pods, request: request.to_vec(), penalty, most_per_node: u32::MAX });
         members.push(of);
     }
     (classes, members)

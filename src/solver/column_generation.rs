@@ -1,21 +1,25 @@
 //! Column generation on the linear relaxation, and its lower bound.
 //!
 //! ```text
-//! min  sum_p cost_p x_p + sum_c penalty_c y_c
-//! s.t. sum_p a_cp x_p + y_c + exchange_c >= demand_c      dual pi_c >= 0
-//!      sum_p usage_rp x_p                <= limit_r       dual mu_r <= 0
+//! min  sum_p cost_p x_p + sum_c penalty_c y_c + sum_v cost_v v
+//! s.t. sum_p a_cp x_p + y_c + exchange_c - sum_v demand_cv v >= demand_c      dual pi_c >= 0
+//!      sum_p usage_rp x_p                                    <= limit_r       dual mu_r <= 0
+//!      the choice rows and the bounds of the choices v
 //! ```
 //! *Exchange columns* are dual-optimal inequalities (Ben Amor, Desrosiers, Valério de Carvalho 2006): where k pods of class j fit
 //! into the place of one pod of class i, wherever that is, `k pi_j <= pi_i` cuts off no optimal dual, and the column that takes one
 //! slot of i and gives k slots of j may join the master.
 //!
 //! *Bound* (Farley 1990): at any `pi >= 0`, `mu <= 0`, with `theta = min_s (cost_s - mu usage_s) / max_a pi a`, the vector
-//! `theta pi` (cut to the penalties) is feasible in the dual of the full program, so `theta pi demand + mu limit` is a lower bound.
+//! `theta pi` (cut to the penalties) is feasible in the dual of the full program, so `theta pi demand + mu limit + C(theta pi)` is a
+//! lower bound, where C is what the choices add at least (see `choices`).
 //!
 //! *Smoothing* (Wentges 1997): patterns are generated at a point between the best dual so far and that of the master.
 
 use rustc_hash::FxHashSet;
 
+use crate::solver::choices;
+use crate::solver::choices::ChoiceBound;
 use crate::solver::control::Control;
 use crate::solver::engine::round_up;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
@@ -53,8 +57,13 @@ pub(super) struct Master<'a> {
     forbidden: Vec<bool>,
     known: FxHashSet<Pattern>,
     exchanges: Vec<Exchange>,
-    /// Artificial and exchange columns.
+    /// Where the columns of the choices begin: after the artificial ones.
+    first_choice: usize,
+    /// Artificial, choice and exchange columns.
     fixed: usize,
+    /// What the choices ask for while they are held at values.
+    held: Option<Vec<i64>>,
+    choice_bound: ChoiceBound,
     /// Whether the last solve found that no values satisfy the rows.
     infeasible: bool,
     /// Micro-dollars per unit of LP cost.
@@ -77,6 +86,8 @@ pub(super) struct MasterSolution {
     pub(super) values: Vec<f64>,
     pub(super) duals: Vec<f64>,
     pub(super) side_duals: Vec<f64>,
+    /// Values of the choices.
+    pub(super) choices: Vec<f64>,
 }
 
 /// A dual point, in LP cost units.
@@ -96,6 +107,9 @@ impl<'a> Master<'a> {
         let exchanges = exchanges(reduced, scarcity);
         let columns = fixed_columns(reduced, &exchanges, unit);
         lp.add_columns(&columns);
+        for (at, choice) in reduced.choices.iter().enumerate() {
+            lp.set_column(reduced.classes() + at, choice.lower as f64, choice.upper as f64);
+        }
         Self {
             reduced,
             lp,
@@ -103,7 +117,10 @@ impl<'a> Master<'a> {
             forbidden: Vec::new(),
             known: FxHashSet::default(),
             exchanges,
+            first_choice: reduced.classes(),
             fixed: columns.len(),
+            held: None,
+            choice_bound: ChoiceBound::new(reduced, unit),
             infeasible: false,
             unit,
         }
@@ -143,10 +160,24 @@ impl<'a> Master<'a> {
         Some((solution, gained))
     }
 
-    /// Sets what the class rows ask for (slots; may be negative).
+    /// Holds the choices at values, or lets them go; the class rows then ask for what is demanded again.
+    pub(super) fn fix_choices(&mut self, values: Option<&[i64]>) {
+        let reduced = self.reduced;
+        for (at, choice) in reduced.choices.iter().enumerate() {
+            let (lower, upper) = values.map_or((choice.lower, choice.upper), |values| (values[at], values[at]));
+            self.lp.set_column(self.first_choice + at, lower as f64, upper as f64);
+        }
+        self.held = values.map(|values| reduced.demand_at(values).iter().map(|&n| i64::from(n)).collect());
+        let asked = self.held.clone().unwrap_or_else(|| reduced.demand.iter().map(|&n| i64::from(n)).collect());
+        self.set_demand(&asked);
+    }
+
+    /// Sets what the class rows ask for (slots; may be negative), choices that are held included.
     pub(super) fn set_demand(&mut self, demand: &[i64]) {
         for (row, &slots) in demand.iter().enumerate() {
-            self.lp.set_row(row, slots as f64, f64::INFINITY);
+            // The columns of held choices take their part off in the row itself.
+            let by_choices = self.held.as_ref().map_or(0, |held| held[row] - i64::from(self.reduced.demand[row]));
+            self.lp.set_row(row, (slots - by_choices) as f64, f64::INFINITY);
         }
     }
 
@@ -158,7 +189,7 @@ impl<'a> Master<'a> {
             if forbidden != self.forbidden[at] {
                 self.forbidden[at] = forbidden;
                 changed = true;
-                self.lp.set_upper(self.fixed + at, if forbidden { 0.0 } else { f64::INFINITY });
+                self.lp.set_column(self.fixed + at, 0.0, if forbidden { 0.0 } else { f64::INFINITY });
             }
         }
         changed
@@ -189,17 +220,23 @@ impl<'a> Master<'a> {
             return None;
         }
         let (values, mut duals) = self.lp.solution();
-        let side_duals: Vec<f64> = duals.split_off(self.reduced.classes()).iter().map(|mu| mu.min(0.0)).collect();
+        let of_rows = duals.split_off(self.reduced.classes());
+        let side_duals: Vec<f64> = of_rows.iter().take(self.reduced.limits.len()).map(|mu| mu.min(0.0)).collect();
         duals.iter_mut().for_each(|pi| *pi = pi.max(0.0));
         let mut objective = 0.0;
         for (class, &value) in values.iter().take(duals.len()).enumerate() {
             objective += value * self.reduced.penalty[class] as f64 / self.unit;
         }
+        let choices = values[self.first_choice..self.first_choice + self.reduced.choices.len()].to_vec();
+        if self.held.is_none() {
+            let costs = choices.iter().zip(&self.reduced.choices).map(|(value, choice)| value * choice.cost as f64);
+            objective += costs.sum::<f64>() / self.unit;
+        }
         let values = values[self.fixed..].to_vec();
         for (pattern, value) in self.patterns.iter().zip(&values) {
             objective += value * self.reduced.shapes[pattern.shape].cost as f64 / self.unit;
         }
-        Some(MasterSolution { objective, values, duals, side_duals })
+        Some(MasterSolution { objective, values, duals, side_duals, choices })
     }
 
     /// Whether the last solve found that no values satisfy the rows. Classes can stay unplaced, so only side rows can be the cause.
@@ -230,14 +267,19 @@ impl<'a> Master<'a> {
         allowance[pattern.shape] - value
     }
 
-    /// The program over `patterns` with integer columns (artificial, exchange, patterns) and a start of `values` nodes per pattern.
-    pub(super) fn integer_program(&self, patterns: &[Pattern], values: &[f64], unplaced: &[u32]) -> Lp {
+    /// The program over `patterns` with integer columns (artificial, choices, exchange, patterns) and a start of `values` nodes per
+    /// pattern; the columns of the choices follow those of the classes.
+    pub(super) fn integer_program(&self, patterns: &[Pattern], values: &[f64], unplaced: &[u32], choices: &[i64]) -> Lp {
         let mut lp = Lp::new(&rows(self.reduced));
         let mut columns = fixed_columns(self.reduced, &self.exchanges, self.unit);
         columns.extend(patterns.iter().map(|pattern| pattern_column(self.reduced, pattern, self.unit)));
         lp.add_columns(&columns);
+        for (at, choice) in self.reduced.choices.iter().enumerate() {
+            lp.set_column(self.first_choice + at, choice.lower as f64, choice.upper as f64);
+        }
         lp.make_integer(columns.len());
         let mut start: Vec<f64> = unplaced.iter().map(|&n| f64::from(n)).collect();
+        start.extend(choices.iter().map(|&value| value as f64));
         start.resize(columns.len() - patterns.len(), 0.0);
         start.extend(values);
         lp.set_start(&start);
@@ -282,7 +324,7 @@ impl<'a> Master<'a> {
     ///
     /// A shape that a branch asks for may be allowed nothing by the optimal side duals, and arithmetic then puts it just below zero:
     /// shrinking all duals by `SHRINK` leaves `SHRINK cost` to every shape, more than what is missing.
-    fn farley(&self, duals: &[f64], side_duals: &[f64], ratio: f64) -> DualPoint {
+    fn farley(&mut self, duals: &[f64], side_duals: &[f64], ratio: f64, control: &mut Control<'_>) -> DualPoint {
         let reduced = self.reduced;
         let least = reduced.shapes.iter().map(|shape| self.raw_allowance(shape, side_duals)).fold(f64::INFINITY, f64::min);
         let shrink = if least < LEAST_ALLOWANCE { 1.0 - SHRINK } else { 1.0 };
@@ -293,19 +335,21 @@ impl<'a> Master<'a> {
             .collect();
         let side_duals: Vec<f64> = side_duals.iter().map(|mu| mu * shrink).collect();
         let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
-            + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>();
+            + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>()
+            + self.choice_bound.least(reduced, &scaled, control);
         let bound = if least < -LEAST_ALLOWANCE { f64::NEG_INFINITY } else { bound };
         DualPoint { duals: scaled, side_duals, bound }
     }
 }
 
-/// Bounds of the class rows and the side rows.
+/// Bounds of the class rows, the side rows and the choice rows.
 fn rows(reduced: &Reduced) -> Vec<(f64, f64)> {
     let classes = reduced.demand.iter().map(|&demand| (f64::from(demand), f64::INFINITY));
-    classes.chain(reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64))).collect()
+    let side = reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64));
+    classes.chain(side).chain(choices::rows(reduced)).collect()
 }
 
-/// One artificial column per class, then the exchange columns.
+/// One artificial column per class, then the choices, then the exchange columns.
 fn fixed_columns(reduced: &Reduced, exchanges: &[Exchange], unit: f64) -> Vec<LpColumn> {
     let artificial = reduced.penalty.iter().enumerate().map(|(class, &penalty)| LpColumn {
         cost: penalty as f64 / unit,
@@ -317,7 +361,12 @@ fn fixed_columns(reduced: &Reduced, exchanges: &[Exchange], unit: f64) -> Vec<Lp
         upper: f64::INFINITY,
         entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
     });
-    artificial.chain(exchange).collect()
+    let entries = choices::entries(reduced, reduced.classes() + reduced.limits.len());
+    let chosen = reduced.choices.iter().zip(entries).map(|(choice, mut entries)| {
+        entries.extend(choice.demand.iter().map(|&(class, pods)| (class, -f64::from(pods))));
+        LpColumn { cost: choice.cost as f64 / unit, upper: choice.upper as f64, entries }
+    });
+    artificial.chain(chosen).chain(exchange).collect()
 }
 
 fn pattern_column(reduced: &Reduced, pattern: &Pattern, unit: f64) -> LpColumn {
@@ -325,6 +374,15 @@ fn pattern_column(reduced: &Reduced, pattern: &Pattern, unit: f64) -> LpColumn {
     let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
     entries.extend(shape.usage.iter().map(|&(row, amount)| (reduced.classes() + row, amount as f64)));
     LpColumn { cost: shape.cost as f64 / unit, upper: f64::INFINITY, entries }
+}
+
+/// Whether rules about single nodes never keep pods of `to` from the place of one of `from`.
+fn may_stand_in(reduced: &Reduced, from: usize, to: usize) -> bool {
+    let needed = |rule: &usize| {
+        let rule = &reduced.node_rules[*rule];
+        rule.least > 0 && rule.members.binary_search(&from).is_ok()
+    };
+    reduced.most_per_node[to] == u32::MAX && reduced.rules_of[to].is_empty() && !reduced.rules_of[from].iter().any(needed)
 }
 
 fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
@@ -335,7 +393,7 @@ fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
     for to in 0..n {
         let mut near: Vec<(f64, usize, u32)> = Vec::new();
         for from in 0..n {
-            if from == to || !reduced.fits(to, reduced.request_of(from)) {
+            if from == to || !reduced.fits(to, reduced.request_of(from)) || !may_stand_in(reduced, from, to) {
                 continue;
             }
             // Equal requests exchange one way only, or the two columns would form a cycle of cost zero.
@@ -434,7 +492,7 @@ pub(super) fn column_generation(
         let mut generated = generator.generate(&duals, &allowance, effort);
         control.spend(generated.work);
         control.statistics.iterations += 1;
-        let point = master.farley(&duals, &side_duals, generated.ratio);
+        let point = master.farley(&duals, &side_duals, generated.ratio, control);
         let before = best.bound;
         if point.bound > best.bound {
             best = point;
@@ -449,7 +507,7 @@ pub(super) fn column_generation(
             // The smoothed point sees nothing that the master would take: look at the master's own duals.
             generated = generator.generate(&solution.duals, &outer, effort);
             control.spend(generated.work);
-            let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio);
+            let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio, control);
             if point.bound > best.bound {
                 best = point;
                 report(&best, control);

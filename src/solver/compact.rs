@@ -1,13 +1,17 @@
 //! The compact exact model: every node by itself, every pod count an integer. An oracle for small programs, and what is exported.
 //!
 //! ```text
-//! minimise   sum_{s,k} cost_s open_sk  +  sum_c penalty_c unplaced_c
-//! subject to sum_{s,k} count_csk + unplaced_c                    = demand_c       place_c
+//! minimise   sum_{s,k} cost_s open_sk  +  sum_c penalty_c unplaced_c  +  sum_v cost_v choice_v
+//! subject to sum_{s,k} count_csk + unplaced_c - sum_v demand_cv choice_v = demand_c   place_c
 //!            sum_c request_cd count_csk - capacity_sd open_sk   <= 0              room_skd
 //!            count_csk - most_cs open_sk                        <= 0              only_csk
 //!            sum_{s,k} usage_rs open_sk                         <= limit_r        side_r
 //!            open_s(k+1) - open_sk                              <= 0              order_sk
-//!            open_sk in {0, 1},  count_csk and unplaced_c integer >= 0
+//!            count_csk - most_cs guarded_nsk                    <= 0              guard_nskc, for each guard c of node rule n
+//!            least_n guarded_nsk <= sum_{members} count_csk                       fewest_nsk
+//!            sum_{members} count_csk + (all - most_n) guarded_nsk <= all          most_nsk
+//!            least_q <= sum_v amount_qv choice_v <= most_q                        least_q, most_q
+//!            open_sk, guarded_nsk in {0, 1},  count_csk, unplaced_c and choice_v integer within their bounds
 //! ```
 //! Slot k of shape s is a node that may be bought. A shape has as many slots as it has eligible pods that fit, cut to `most_nodes`
 //! and to what side rows admit; the order rows break the symmetry between them. `most_cs` is the largest count of class c alone.
@@ -22,7 +26,7 @@ use std::fmt::Write as _;
 use good_lp::solvers::highs::{HighsPresolveType, highs};
 use good_lp::{Expression, ProblemVariables, Solution as _, SolutionStatus, SolverModel as _, Variable, variable};
 
-use crate::solver::problem::Problem;
+use crate::solver::problem::{LARGEST_AMOUNT, Problem};
 use crate::solver::solution::PatternUse;
 
 /// How a model is written.
@@ -37,10 +41,12 @@ pub enum ModelFormat {
 /// What the compact model gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompactSolution {
-    /// Micro-dollars per hour of nodes and of unplaced pods, recomputed in integers.
+    /// Micro-dollars per hour of nodes, choices and unplaced pods, recomputed in integers.
     pub objective: i64,
     /// Nodes bought, sorted by shape and counts.
     pub patterns: Vec<PatternUse>,
+    /// Values of the choices.
+    pub choices: Vec<i64>,
     /// Whether HiGHS proved it optimal (to its relative tolerance of 1e-9).
     pub proven: bool,
 }
@@ -49,6 +55,7 @@ pub struct CompactSolution {
 struct Column {
     name: String,
     cost: i64,
+    lower: i64,
     upper: i64,
 }
 
@@ -78,14 +85,17 @@ struct Model {
     columns: Vec<Column>,
     rows: Vec<Row>,
     slots: Vec<Slot>,
+    /// Columns of the choices.
+    choices: Vec<usize>,
 }
 
 impl Model {
     fn new(problem: &Problem, most_nodes: usize) -> Self {
-        let mut model = Self { columns: Vec::new(), rows: Vec::new(), slots: Vec::new() };
+        let mut model = Self { columns: Vec::new(), rows: Vec::new(), slots: Vec::new(), choices: Vec::new() };
         let mut place: Vec<Row> = Vec::new();
+        let largest = largest_demand(problem);
         for (c, class) in problem.classes.iter().enumerate() {
-            let unplaced = model.column(format!("unplaced_{c}"), class.penalty, i64::from(class.demand));
+            let unplaced = model.column(format!("unplaced_{c}"), class.penalty, largest[c]);
             let name = format!("place_{c}");
             place.push(Row { name, entries: vec![(unplaced, 1)], sense: Sense::Equal, right: i64::from(class.demand) });
         }
@@ -100,13 +110,66 @@ impl Model {
         for s in 0..problem.shapes.len() {
             model.add_shape(problem, s, most_nodes, &mut place, &mut side);
         }
+        let choices = model.add_choices(problem, &mut place);
         model.rows.splice(0..0, place);
         model.rows.extend(side);
+        model.choices = choices;
         model
     }
 
+    /// The columns of the choices, with their rows.
+    fn add_choices(&mut self, problem: &Problem, place: &mut [Row]) -> Vec<usize> {
+        let mut columns = Vec::with_capacity(problem.choices.len());
+        for (v, choice) in problem.choices.iter().enumerate() {
+            let column = self.column(format!("choice_{v}"), choice.cost, choice.upper);
+            self.columns[column].lower = choice.lower;
+            for &(class, pods) in &choice.demand {
+                place[class].entries.push((column, -i64::from(pods)));
+            }
+            columns.push(column);
+        }
+        for (q, row) in problem.choice_rows.iter().enumerate() {
+            let entries = |sign: i64| row.terms.iter().map(|&(choice, amount)| (columns[choice], sign * amount)).collect();
+            if row.most < LARGEST_AMOUNT {
+                self.at_most(format!("most_{q}"), entries(1), row.most);
+            }
+            if row.least > -LARGEST_AMOUNT {
+                self.at_most(format!("least_{q}"), entries(-1), -row.least);
+            }
+        }
+        columns
+    }
+
+    /// What node rules say about slot `k` of shape `s`.
+    fn add_rules(&mut self, problem: &Problem, s: usize, k: usize, counts: &[(usize, usize)], fitting: &[(usize, i64)]) {
+        for (n, rule) in problem.node_rules.iter().enumerate() {
+            let at = |class: usize| counts.iter().position(|entry| entry.0 == class);
+            let guards: Vec<usize> = rule.guards.iter().filter_map(|&class| at(class)).collect();
+            if guards.is_empty() {
+                continue;
+            }
+            let guarded = self.column(format!("guarded_{n}_{s}_{k}"), 0, 1);
+            for at in guards {
+                let ((class, count), (_, most)) = (counts[at], fitting[at]);
+                self.at_most(format!("guard_{n}_{s}_{k}_{class}"), vec![(count, 1), (guarded, -most)], 0);
+            }
+            let members: Vec<usize> = rule.members.iter().filter_map(|&class| at(class)).collect();
+            let all: i64 = members.iter().map(|&at| fitting[at].1).sum();
+            if rule.least > 0 {
+                let mut entries: Vec<(usize, i64)> = members.iter().map(|&at| (counts[at].1, -1)).collect();
+                entries.push((guarded, i64::from(rule.least)));
+                self.at_most(format!("fewest_{n}_{s}_{k}"), entries, 0);
+            }
+            if i64::from(rule.most) < all {
+                let mut entries: Vec<(usize, i64)> = members.iter().map(|&at| (counts[at].1, 1)).collect();
+                entries.push((guarded, all - i64::from(rule.most)));
+                self.at_most(format!("most_{n}_{s}_{k}"), entries, all);
+            }
+        }
+    }
+
     fn column(&mut self, name: String, cost: i64, upper: i64) -> usize {
-        self.columns.push(Column { name, cost, upper });
+        self.columns.push(Column { name, cost, lower: 0, upper });
         self.columns.len() - 1
     }
 
@@ -140,6 +203,7 @@ impl Model {
                     self.at_most(format!("room_{s}_{k}_{d}"), entries, 0);
                 }
             }
+            self.add_rules(problem, s, k, &counts, &fitting);
             for &(row, amount) in &shape.usage {
                 side[row].entries.push((open, amount));
             }
@@ -178,7 +242,7 @@ impl Model {
         }
         text.push_str("BOUNDS\n");
         for column in &self.columns {
-            push(&mut text, format_args!(" UP BOUND {} {}\n", column.name, column.upper));
+            push(&mut text, format_args!(" LO BOUND {0} {1}\n UP BOUND {0} {2}\n", column.name, column.lower, column.upper));
         }
         text.push_str("ENDATA\n");
         text
@@ -203,7 +267,7 @@ impl Model {
         }
         text.push_str("Bounds\n");
         for column in &self.columns {
-            push(&mut text, format_args!(" 0 <= {} <= {}\n", column.name, column.upper));
+            push(&mut text, format_args!(" {} <= {} <= {}\n", column.lower, column.name, column.upper));
         }
         text.push_str("General\n");
         for column in &self.columns {
@@ -227,24 +291,32 @@ impl Model {
 
 /// The classes that fit on shape `s`, each with the most pods of it alone.
 fn fitting(problem: &Problem, s: usize) -> Vec<(usize, i64)> {
-    (0..problem.classes.len()).map(|c| (c, most(problem, c, s))).filter(|&(_, most)| most > 0).collect()
+    let largest = largest_demand(problem);
+    (0..problem.classes.len()).map(|c| (c, most(problem, c, s, largest[c]))).filter(|&(_, most)| most > 0).collect()
 }
 
 /// How many nodes of shape `s` the model allows.
 fn slots(problem: &Problem, s: usize, fitting: &[(usize, i64)], most_nodes: usize) -> usize {
-    let pods: i64 = fitting.iter().map(|&(c, _)| i64::from(problem.classes[c].demand)).sum();
+    let largest = largest_demand(problem);
+    let pods: i64 = fitting.iter().map(|&(c, _)| largest[c]).sum();
     let admitted = problem.shapes[s].usage.iter().map(|&(row, amount)| problem.side_rows[row].limit / amount).min();
     usize::try_from(pods.min(admitted.unwrap_or(pods))).unwrap_or(usize::MAX).min(most_nodes)
 }
 
-/// How many pods of class `c` alone a node of shape `s` holds, no more than there are.
-fn most(problem: &Problem, c: usize, s: usize) -> i64 {
+/// How many pods of class `c` alone a node of shape `s` holds, no more than `pods`.
+fn most(problem: &Problem, c: usize, s: usize, pods: i64) -> i64 {
     if !problem.fits_alone(c, s) || problem.shapes[s].capacity.iter().any(|&room| room < 0) {
         return 0;
     }
     let class = &problem.classes[c];
+    let pods = pods.min(i64::from(class.most_per_node));
     let fit = class.request.iter().zip(&problem.shapes[s].capacity).filter(|(request, _)| **request > 0);
-    fit.map(|(request, capacity)| capacity / request).min().unwrap_or(i64::MAX).min(i64::from(class.demand))
+    fit.map(|(request, capacity)| capacity / request).min().unwrap_or(i64::MAX).min(pods)
+}
+
+/// The most pods of each class that the choices can ask for; [`Problem::check`] has seen that they fit.
+fn largest_demand(problem: &Problem) -> Vec<i64> {
+    problem.largest_demand().into_iter().map(|pods| pods.map_or(i64::MAX, i64::from)).collect()
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -259,13 +331,16 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>) -> Option<CompactSolution> {
     let model = Model::new(problem, most_nodes);
     if model.columns.is_empty() {
-        return Some(CompactSolution { objective: 0, patterns: Vec::new(), proven: true });
+        return Some(CompactSolution { objective: 0, patterns: Vec::new(), choices: Vec::new(), proven: true });
     }
     // HiGHS works to absolute tolerances, so costs are brought near 1.
     let unit = model.columns.iter().map(|column| column.cost).filter(|&cost| cost > 0).min().unwrap_or(1) as f64;
     let mut variables = ProblemVariables::new();
-    let columns: Vec<Variable> =
-        model.columns.iter().map(|column| variables.add(variable().integer().min(0.0).max(column.upper as f64))).collect();
+    let columns: Vec<Variable> = model
+        .columns
+        .iter()
+        .map(|column| variables.add(variable().integer().min(column.lower as f64).max(column.upper as f64)))
+        .collect();
     let sum = |entries: &mut dyn Iterator<Item = (usize, f64)>| -> Expression {
         entries.map(|(column, amount)| amount * columns[column]).sum()
     };
@@ -294,6 +369,7 @@ pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>)
     Some(CompactSolution {
         objective,
         patterns,
+        choices: model.choices.iter().map(|&column| values[column]).collect(),
         proven: matches!(solved.status(), SolutionStatus::Optimal | SolutionStatus::GapLimit),
     })
 }
@@ -303,9 +379,11 @@ pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>)
 pub fn compact_columns(problem: &Problem, most_nodes: usize) -> usize {
     let of_shape = |s| {
         let fitting = fitting(problem, s);
-        slots(problem, s, &fitting, most_nodes).saturating_mul(fitting.len() + 1)
+        let fits = |class: &usize| fitting.iter().any(|entry| entry.0 == *class);
+        let rules = problem.node_rules.iter().filter(|rule| rule.guards.iter().any(fits)).count();
+        slots(problem, s, &fitting, most_nodes).saturating_mul(fitting.len() + 1 + rules)
     };
-    (0..problem.shapes.len()).map(of_shape).fold(problem.classes.len(), usize::saturating_add)
+    (0..problem.shapes.len()).map(of_shape).fold(problem.classes.len() + problem.choices.len(), usize::saturating_add)
 }
 
 /// The compact model of `problem` (which [`Problem::check`] accepts) as text, with at most `most_nodes` nodes of each shape.
@@ -343,12 +421,13 @@ mod tests {
         Problem {
             dimensions: 2,
             classes: vec![
-                Class { demand: 5, request: vec![2, 1], penalty: 1_000_000 },
-                Class { demand: 3, request: vec![3, 4], penalty: 2_000_000 },
+                Class { demand: 5, request: vec![2, 1], penalty: 1_000_000, most_per_node: u32::MAX },
+                Class { demand: 3, request: vec![3, 4], penalty: 2_000_000, most_per_node: u32::MAX },
             ],
             shapes: vec![shape([4, 9], 96_000, 0, Vec::new()), shape([10, 9], 200_001, 1, vec![(0, 1)])],
             eligibility: vec![set(&[0]), set(&[0, 1])],
             side_rows: vec![SideRow { limit: nodes }],
+            ..Problem::default()
         }
     }
 

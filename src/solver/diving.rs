@@ -24,6 +24,7 @@ const DEAREST: f64 = 1.05;
 const COMPLETE_FROM: f64 = 0.1;
 
 /// Values by which greedy rules judge pods, and the shapes they may use.
+#[derive(Clone)]
 pub(super) struct Guide {
     /// Value of one pod of each class (duals).
     pub(super) values: Vec<f64>,
@@ -35,6 +36,8 @@ pub(super) struct Guide {
     pub(super) orders: Vec<Order>,
     /// Shapes worth buying, cheapest first.
     pub(super) candidates: Vec<usize>,
+    /// Values of the choices that greedy rules start from.
+    pub(super) choices: Vec<i64>,
 }
 
 /// One dive from the root; `None` when the budget ends first or the master fails.
@@ -46,13 +49,15 @@ pub(super) fn dive(
     until: f64,
     control: &mut Control<'_>,
 ) -> Option<Packing> {
-    let mut slots: Vec<i64> = reduced.demand.iter().map(|&n| i64::from(n)).collect();
+    let wanted: Vec<u32> = reduced.demand_at(&guide.choices);
+    let mut slots: Vec<i64> = wanted.iter().map(|&n| i64::from(n)).collect();
+    master.fix_choices(Some(&guide.choices));
     let mut limits = reduced.limits.clone();
     let mut fixed: Vec<(Pattern, u32)> = Vec::new();
     let mut best: Option<(i64, Packing)> = None;
     let mut root = None;
     let mut complete_below = f64::INFINITY;
-    while let Some((residual, values)) = step_solution(reduced, master, generator, &slots, control) {
+    while let Some((residual, values)) = step_solution(reduced, master, generator, &wanted, &slots, control) {
         let root = *root.get_or_insert(residual);
         let last = residual < 1e-6 || control.used() >= until || control.stop().is_some();
         // Near the end the greedy rule may finish better than more rounding does.
@@ -70,10 +75,10 @@ pub(super) fn dive(
         master.set_demand(&slots);
         master.set_limits(&limits);
     }
-    master.set_demand(&reduced.demand.iter().map(|&n| i64::from(n)).collect::<Vec<_>>());
+    master.fix_choices(None);
     master.set_limits(&reduced.limits);
     master.cap(i64::MAX);
-    generator.set_most(reduced.demand.clone());
+    generator.set_most(reduced.most_demand.clone());
     best.map(|(_, packing)| packing)
 }
 
@@ -138,11 +143,12 @@ fn step_solution(
     reduced: &Reduced,
     master: &mut Master<'_>,
     generator: &mut Generator<'_>,
+    wanted: &[u32],
     slots: &[i64],
     control: &mut Control<'_>,
 ) -> Option<(f64, Vec<f64>)> {
     // A class that only receives surplus slots may still appear in patterns: one at a time.
-    let most = slots.iter().zip(&reduced.demand).map(|(&left, &demand)| left.clamp(1, i64::from(demand)) as u32);
+    let most = slots.iter().zip(wanted).map(|(&left, &demand)| left.clamp(1, i64::from(demand.max(1))) as u32);
     generator.set_most(most.collect());
     let mut solution = master.solve_changed(control)?;
     let dearest = (solution.objective * master.unit * DEAREST) as i64;
@@ -177,7 +183,7 @@ pub(super) fn deal(reduced: &Reduced, mut fixed: Vec<(Pattern, u32)>, guide: &Gu
         value / reduced.shapes[pattern.shape].cost as f64
     };
     fixed.sort_by(|a, b| worth(&b.0).total_cmp(&worth(&a.0)).then_with(|| a.0.cmp(&b.0)));
-    let mut packing = Packing::empty(reduced);
+    let mut packing = Packing::empty(reduced, guide.choices.clone());
     for (pattern, times) in fixed {
         for _ in 0..times {
             let mut counts = pattern.counts.clone();
@@ -185,6 +191,8 @@ pub(super) fn deal(reduced: &Reduced, mut fixed: Vec<(Pattern, u32)>, guide: &Gu
                 *count = (*count).min(packing.unplaced[*class]);
             }
             counts.retain(|&(_, count)| count > 0);
+            // A node that loses pods may lose what others on it need.
+            reduced.make_legal(&mut counts, &guide.values);
             packing.push(reduced, Pattern { shape: pattern.shape, counts });
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::solver::branching::{Setting, Tree, branch};
+use crate::solver::choices::{ChoiceBound, rounded};
 use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
@@ -51,7 +52,7 @@ pub(super) struct Outcome {
 pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     control.statistics.classes = reduced.classes();
     control.statistics.shapes = reduced.shapes.len();
-    let start = first_fit(reduced);
+    let start = first_fit(reduced, &reduced.start());
     control.statistics.first_fit_at = control.elapsed();
     let yardstick = FirstFit {
         cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
@@ -68,10 +69,11 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
             value.min(reduced.penalty[class] as f64)
         })
         .collect();
-    let bound: f64 = values.iter().zip(&reduced.demand).map(|(value, &n)| value * f64::from(n)).sum();
-    control.raise_bound(round_up(bound), Stage::ColumnGeneration);
-    let guide = guide(reduced, values.clone(), scarcity.clone(), (0..reduced.shapes.len()).collect());
-    let mut greedy = Packing::empty(reduced);
+    let by_demand: f64 = values.iter().zip(&reduced.demand).map(|(value, &n)| value * f64::from(n)).sum();
+    let by_choices = ChoiceBound::new(reduced, 1.0).least(reduced, &values, control);
+    control.raise_bound(round_up(by_demand + by_choices), Stage::ColumnGeneration);
+    let guide = guide(reduced, values.clone(), scarcity.clone(), (0..reduced.shapes.len()).collect(), reduced.start());
+    let mut greedy = Packing::empty(reduced, reduced.start());
     finish(reduced, &mut greedy, &guide);
     incumbent.offer(reduced, &greedy, Stage::FirstFit, control);
     let duals = improve(reduced, control, &mut incumbent, &scarcity, &values, unit, &[&start, &greedy]);
@@ -115,7 +117,8 @@ fn improve(
         if control.stop().is_some() {
             break;
         }
-        let guide = worth_buying(reduced, &master, &mut generator, &relaxed, scarcity);
+        let choices = rounded(reduced, &relaxed.solution.choices, control).unwrap_or_else(|| incumbent.packing.choices.clone());
+        let guide = worth_buying(reduced, &master, &mut generator, &relaxed, scarcity, choices);
         let used = control.used();
         if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
             pool.extend(packing.nodes.iter().cloned());
@@ -167,6 +170,7 @@ fn worth_buying(
     generator: &mut Generator<'_>,
     relaxed: &Relaxed,
     scarcity: &[f64],
+    choices: Vec<i64>,
 ) -> Guide {
     let solution = &relaxed.solution;
     let allowance = master.allowances(&solution.side_duals);
@@ -174,7 +178,7 @@ fn worth_buying(
     let ratios = generator.generate(&solution.duals, &allowance, effort).ratios;
     let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
     let values: Vec<f64> = solution.duals.iter().map(|pi| pi * master.unit).collect();
-    guide(reduced, values, scarcity.to_vec(), candidates)
+    guide(reduced, values, scarcity.to_vec(), candidates, choices)
 }
 
 /// Local search for a share of the budget; improvements are offered and their nodes kept for the restricted program.
@@ -199,7 +203,7 @@ fn search(
 /// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
 fn resource_prices(reduced: &Reduced) -> Vec<f64> {
     let total: Vec<f64> = (0..reduced.dimensions)
-        .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum::<f64>())
+        .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.most_demand[c])).sum::<f64>())
         .collect();
     // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
     let rows: Vec<(f64, f64)> = total.iter().map(|&t| (if t > 0.0 { 1.0 } else { f64::NEG_INFINITY }, f64::INFINITY)).collect();
@@ -239,13 +243,14 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
 fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
     (0..reduced.dimensions)
         .map(|d| {
-            let total: f64 = (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.demand[c])).sum();
+            let asked = |c: usize| reduced.request_of(c)[d] as f64 * f64::from(reduced.most_demand[c]);
+            let total: f64 = (0..reduced.classes()).map(asked).sum();
             total * scarcity[d]
         })
         .collect()
 }
 
-fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>) -> Guide {
+fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>, choices: Vec<i64>) -> Guide {
     let n = reduced.classes();
     let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
     let by = |key: &dyn Fn(usize) -> f64| {
@@ -257,5 +262,5 @@ fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Ve
     for d in 0..reduced.dimensions {
         orders.push(by(&|c| reduced.request_of(c)[d] as f64 * scarcity[d] / sizes[c].max(1e-12)));
     }
-    Guide { values, scarcity, sizes, orders, candidates }
+    Guide { values, scarcity, sizes, orders, candidates, choices }
 }

@@ -27,6 +27,9 @@ struct OpenNode {
 impl OpenNode {
     /// Whether some shape still holds the node with one more pod of `class`; remembers which.
     fn accepts(&mut self, reduced: &Reduced, class: usize) -> bool {
+        if reduced.beside(class, &self.counts) == 0 {
+            return false;
+        }
         let request = reduced.request_of(class);
         let fits = |shape: usize| {
             let s = &reduced.shapes[shape];
@@ -48,8 +51,9 @@ impl OpenNode {
     }
 }
 
-/// The first-fit packing; pods that side rows leave no room for stay unplaced.
-pub(super) fn first_fit(reduced: &Reduced) -> Packing {
+/// The first-fit packing for the demand that `choices` make; pods that side rows leave no room for stay unplaced.
+pub(super) fn first_fit(reduced: &Reduced, choices: &[i64]) -> Packing {
+    let demand = reduced.demand_at(choices);
     let mut order: Vec<usize> = (0..reduced.classes()).collect();
     order.sort_by(|&a, &b| reduced.request_of(b).cmp(reduced.request_of(a)).then(a.cmp(&b)));
     let mut roomiest: Vec<usize> = (0..reduced.shapes.len()).collect();
@@ -59,7 +63,7 @@ pub(super) fn first_fit(reduced: &Reduced) -> Packing {
     let mut pods: Vec<u64> = Vec::new();
     for class in order {
         let mut queue: BinaryHeap<Reverse<(u64, usize)>> = pods.iter().enumerate().map(|(at, &n)| Reverse((n, at))).collect();
-        let mut left = reduced.demand[class];
+        let mut left = demand[class];
         while left > 0 {
             let at = loop {
                 let Some(Reverse((_, at))) = queue.pop() else { break None };
@@ -84,7 +88,7 @@ pub(super) fn first_fit(reduced: &Reduced) -> Packing {
             queue.push(Reverse((pods[at], at)));
         }
     }
-    buy(reduced, open, limits)
+    buy(reduced, choices, open, limits)
 }
 
 fn open_node(reduced: &Reduced, class: usize, roomiest: &[usize], limits: &mut [i64]) -> Option<OpenNode> {
@@ -98,7 +102,7 @@ fn open_node(reduced: &Reduced, class: usize, roomiest: &[usize], limits: &mut [
                 && s.usage.iter().all(|&(row, amount)| limits[row] >= amount)
         })
         .collect();
-    if shapes.is_empty() {
+    if shapes.is_empty() || reduced.beside(class, &[]) == 0 {
         return None;
     }
     let mut reserved: Vec<(usize, i64)> = Vec::new();
@@ -114,8 +118,8 @@ fn open_node(reduced: &Reduced, class: usize, roomiest: &[usize], limits: &mut [
     Some(OpenNode { counts: Vec::new(), load: vec![0; reduced.dimensions], shapes, hint: 0, reserved })
 }
 
-fn buy(reduced: &Reduced, open: Vec<OpenNode>, mut limits: Vec<i64>) -> Packing {
-    let mut packing = Packing::empty(reduced);
+fn buy(reduced: &Reduced, choices: &[i64], open: Vec<OpenNode>, mut limits: Vec<i64>) -> Packing {
+    let mut packing = Packing::empty(reduced, choices.to_vec());
     for node in open {
         for &(row, amount) in &node.reserved {
             limits[row] += amount;

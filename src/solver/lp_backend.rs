@@ -4,7 +4,7 @@
 //! cannot change row bounds; column generation needs all three, so the C interface is used directly.
 //!
 //! HiGHS 1.16.0 can accept a wrong MIP start when presolve is on and then prune the optimum (reproduced: 10 of 200 random
-//! starts); presolve is therefore off in every program here, and objectives are recomputed from the values.
+//! starts); presolve is therefore off in every program that is given a start, and objectives are recomputed from the values.
 
 #![expect(unsafe_code, reason = "the C interface of HiGHS")]
 
@@ -145,10 +145,24 @@ impl Lp {
         unsafe { ffi::Highs_changeRowBounds(self.highs, row as i32, lower, upper) };
     }
 
-    /// Changes the upper bound of a column.
-    pub(super) fn set_upper(&mut self, column: usize, upper: f64) {
+    /// Changes the bounds of a column.
+    pub(super) fn set_column(&mut self, column: usize, lower: f64, upper: f64) {
         // SAFETY: a live instance; HiGHS checks the index.
-        unsafe { ffi::Highs_changeColBounds(self.highs, column as i32, 0.0, upper) };
+        unsafe { ffi::Highs_changeColBounds(self.highs, column as i32, lower, upper) };
+    }
+
+    /// Changes the costs of all columns.
+    pub(super) fn set_costs(&mut self, costs: &[f64]) {
+        debug_assert_eq!(costs.len(), self.columns, "one cost per column");
+        if !costs.is_empty() {
+            // SAFETY: `costs` has one entry for each column of the range.
+            unsafe { ffi::Highs_changeColsCostByRange(self.highs, 0, costs.len() as i32 - 1, costs.as_ptr()) };
+        }
+    }
+
+    /// Turns presolve on, for programs that are solved once and without a start.
+    pub(super) fn use_presolve(&mut self) {
+        self.set_text(c"presolve", c"on");
     }
 
     /// Deletes the marked columns; the others keep their order.

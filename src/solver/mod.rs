@@ -3,6 +3,7 @@
 //! The formulation is in `models/README.md`; the names here are those of that page.
 
 mod branching;
+mod choices;
 mod column_generation;
 pub mod compact;
 mod config;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use config::{SolveConfig, SolveError};
-pub use problem::{Class, Problem, ProblemError, Shape, SideRow};
+pub use problem::{Choice, ChoiceRow, Class, NodeRule, Problem, ProblemError, Shape, SideRow};
 pub use solution::{FirstFit, PatternUse, Progress, Solution, Stage, Statistics, Stop};
 
 /// Time since the start of the solve, as the caller measures it.
@@ -55,7 +56,8 @@ pub fn solve(
     };
     let outcome = if reduced.classes() == 0 {
         control.lower_incumbent(0, Stage::FirstFit);
-        engine::Outcome { packing: packing::Packing::empty(&reduced), first_fit: FirstFit::default(), duals: Vec::new() }
+        let packing = packing::Packing::empty(&reduced, reduced.start());
+        engine::Outcome { packing, first_fit: FirstFit::default(), duals: Vec::new() }
     } else {
         engine::run(&reduced, &mut control)
     };
@@ -85,6 +87,7 @@ fn assemble(
     }
     let patterns: Vec<PatternUse> =
         alike.into_iter().map(|((shape, counts), nodes)| PatternUse { shape, counts, nodes }).collect();
+    let choices = outcome.packing.choices.clone();
     let mut unplaced: Vec<u32> = problem.classes.iter().map(|class| class.demand).collect();
     for (class, &left) in outcome.packing.unplaced.iter().enumerate() {
         unplaced[reduced.class_origin[class]] = left;
@@ -102,7 +105,8 @@ fn assemble(
         patterns,
         unplaced,
         cost,
-        objective: cost + penalties,
+        objective: cost + penalties + reduced.cost_of_choices(&choices),
+        choices,
         bound: control.bound() + forced,
         duals,
         first_fit,

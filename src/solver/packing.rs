@@ -11,6 +11,8 @@ pub(super) struct Packing {
     pub(super) unplaced: Vec<u32>,
     /// What is left of each side row.
     pub(super) limits: Vec<i64>,
+    /// Values of the choices, which made the demand.
+    pub(super) choices: Vec<i64>,
 }
 
 /// How a node is filled: classes in order of preference.
@@ -18,16 +20,16 @@ pub(super) struct Packing {
 pub(super) struct Order(pub(super) Vec<usize>);
 
 impl Packing {
-    /// No nodes: every pod is unplaced.
-    pub(super) fn empty(reduced: &Reduced) -> Self {
-        Self { nodes: Vec::new(), unplaced: reduced.demand.clone(), limits: reduced.limits.clone() }
+    /// No nodes: every pod that the choices ask for is unplaced.
+    pub(super) fn empty(reduced: &Reduced, choices: Vec<i64>) -> Self {
+        Self { nodes: Vec::new(), unplaced: reduced.demand_at(&choices), limits: reduced.limits.clone(), choices }
     }
 
-    /// Micro-dollars of the nodes and of the unplaced pods' penalties.
+    /// Micro-dollars of the nodes, of the choices and of the unplaced pods' penalties.
     pub(super) fn objective(&self, reduced: &Reduced) -> i64 {
         let nodes: i64 = self.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum();
         let penalties: i64 = self.unplaced.iter().zip(&reduced.penalty).map(|(&n, penalty)| i64::from(n) * penalty).sum();
-        nodes + penalties
+        nodes + penalties + reduced.cost_of_choices(&self.choices)
     }
 
     /// Whether the side rows have room for a node of `shape`; a row with a negative amount (a branch's lower limit) always has.
@@ -97,14 +99,14 @@ impl Packing {
                 let best = (0..self.nodes.len())
                     .filter(|&at| {
                         reduced.eligible_bits[reduced.shapes[self.nodes[at].shape].eligible].contains(class)
-                            && reduced.fits(class, &rooms[at])
+                            && reduced.copies_beside(class, &rooms[at], &self.nodes[at].counts) > 0
                     })
                     .min_by(|&a, &b| {
                         let left = |at: usize| rooms[at].iter().zip(scarcity).map(|(&r, s)| r as f64 * s).sum::<f64>();
                         left(a).total_cmp(&left(b)).then(a.cmp(&b))
                     });
                 let Some(at) = best else { break };
-                let count = reduced.copies(class, &rooms[at]).min(self.unplaced[class]);
+                let count = reduced.copies_beside(class, &rooms[at], &self.nodes[at].counts).min(self.unplaced[class]);
                 reduced.take(class, i64::from(count), &mut rooms[at]);
                 self.unplaced[class] -= count;
                 add_count(&mut self.nodes[at].counts, class, count);
@@ -176,7 +178,7 @@ fn fill(
         if available[class] == 0 || !bits.contains(class) {
             continue;
         }
-        let count = reduced.copies(class, left).min(available[class]);
+        let count = reduced.copies_beside(class, left, counts).min(available[class]);
         if count > 0 {
             reduced.take(class, i64::from(count), left);
             counts.push((class, count));

@@ -12,6 +12,7 @@ use crate::solver::dense;
 use crate::solver::dense::Table;
 use crate::solver::knapsack;
 use crate::solver::knapsack::Items;
+use crate::solver::packing::add_count;
 use crate::solver::presolve::Reduced;
 
 /// Largest number of cells of a dense table; beyond it a shape is left to the beam search.
@@ -147,7 +148,7 @@ impl<'a> Generator<'a> {
         Self {
             reduced,
             last_y: vec![vec![0.0; reduced.dimensions]; reduced.shapes.len()],
-            most: reduced.demand.clone(),
+            most: (0..reduced.classes()).map(|class| reduced.most_demand[class].min(reduced.most_per_node[class])).collect(),
             dense_dimensions,
             groups,
             group_of,
@@ -156,7 +157,46 @@ impl<'a> Generator<'a> {
 
     /// Lowers the largest counts, for a residual demand. Bounds of later passes are those of the residual program.
     pub(super) fn set_most(&mut self, most: Vec<u32>) {
-        self.most = most;
+        self.most = most.iter().zip(&self.reduced.most_per_node).map(|(&most, &per_node)| most.min(per_node)).collect();
+    }
+
+    /// The pattern of `counts` (classes ascending) with its value: what node rules forbid goes, and what then fits comes in.
+    fn pattern(&self, shape: usize, mut counts: Vec<(usize, u32)>, duals: &[f64]) -> (f64, Pattern) {
+        let reduced = self.reduced;
+        counts.retain(|entry| entry.1 > 0);
+        if !reduced.node_rules.is_empty() && reduced.make_legal(&mut counts, duals) {
+            self.refill(shape, &mut counts, duals);
+        }
+        let value = counts.iter().map(|&(class, n)| duals[class] * f64::from(n)).sum();
+        (value, Pattern { shape, counts })
+    }
+
+    /// Fills what is left of a node, by value per share of the room.
+    fn refill(&self, shape: usize, counts: &mut Vec<(usize, u32)>, duals: &[f64]) {
+        let reduced = self.reduced;
+        let s = &reduced.shapes[shape];
+        let mut left = s.capacity.clone();
+        for &(class, count) in counts.iter() {
+            reduced.take(class, i64::from(count), &mut left);
+        }
+        let share = |class: usize| -> f64 {
+            let shares = reduced.request_of(class).iter().zip(&s.capacity);
+            shares.filter(|(request, _)| **request > 0).map(|(&request, &room)| request as f64 / room.max(1) as f64).sum()
+        };
+        let mut order: Vec<(f64, usize)> = reduced.eligible[s.eligible]
+            .iter()
+            .filter(|&&class| duals[class] > 1e-9 && self.most[class] > 0 && reduced.fits(class, &left))
+            .map(|&class| (duals[class] / share(class).max(1e-12), class))
+            .collect();
+        order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (_, class) in order {
+            let present = counts.iter().find(|entry| entry.0 == class).map_or(0, |entry| entry.1);
+            let more = reduced.copies_beside(class, &left, counts).min(self.most[class].saturating_sub(present));
+            if more > 0 {
+                reduced.take(class, i64::from(more), &mut left);
+                add_count(counts, class, more);
+            }
+        }
     }
 
     /// Items of a shape: eligible classes of positive dual that fit.
@@ -243,8 +283,8 @@ impl<'a> Generator<'a> {
             for (i, &count) in counts.iter().enumerate() {
                 items.value[i] *= 1.0 - 0.1 * f64::from(count) / f64::from(items.most[i]);
             }
-            let counts = items.class.iter().zip(&counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
-            patterns.push((value / allowance - 1.0, Pattern { shape, counts }));
+            let (value, pattern) = self.pattern(shape, items.class.iter().copied().zip(counts).collect(), duals);
+            patterns.push((value / allowance - 1.0, pattern));
         }
         (patterns, work)
     }
@@ -268,10 +308,7 @@ impl<'a> Generator<'a> {
                     .patterns
                     .into_iter()
                     .chain([rounded])
-                    .map(|(_, counts)| {
-                        let counts = items.class.iter().zip(&counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
-                        Pattern { shape, counts }
-                    })
+                    .map(|(_, counts)| self.pattern(shape, items.class.iter().copied().zip(counts).collect(), duals).1)
                     .collect()
             })
             .collect();
@@ -403,8 +440,9 @@ impl<'a> Generator<'a> {
         let (value, counts) = knapsack::rounded(items_for_patterns, room_for_patterns, linear_for_patterns);
         let mut add = |value: f64, counts: &[u32], items: &Items| {
             if value > allowance * (1.0 + 1e-9) {
-                let counts = items.class.iter().zip(counts).filter(|c| *c.1 > 0).map(|(&c, &n)| (c, n)).collect();
-                patterns.push((value / allowance - 1.0, Pattern { shape, counts }));
+                let counts = items.class.iter().copied().zip(counts.iter().copied()).collect();
+                let (value, pattern) = self.pattern(shape, counts, duals);
+                patterns.push((value / allowance - 1.0, pattern));
             }
         };
         add(value, &counts, items_for_patterns);
@@ -427,7 +465,7 @@ impl<'a> Generator<'a> {
         let reduced = self.reduced;
         let mut left = reduced.shapes[shape].capacity.clone();
         let mut counts = Vec::with_capacity(listed.len());
-        let (mut value, mut whole) = (0.0, true);
+        let mut whole = true;
         let mut sorted = listed.to_vec();
         sorted.sort_unstable();
         for (class, wanted) in sorted {
@@ -436,10 +474,10 @@ impl<'a> Generator<'a> {
             if count > 0 {
                 reduced.take(class, i64::from(count), &mut left);
                 counts.push((class, count));
-                value += duals[class] * f64::from(count);
             }
         }
-        (value, Pattern { shape, counts }, whole)
+        let (value, pattern) = self.pattern(shape, counts, duals);
+        (value, pattern, whole)
     }
 
     /// For each class the best pattern that holds it, over the shapes with a dense table: columns that touch every row speed the

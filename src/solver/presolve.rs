@@ -1,6 +1,6 @@
 //! Presolve: the same program with smaller numbers and fewer shapes.
 //!
-//! 1. Classes that no shape holds leave the program (their pods stay unplaced).
+//! 1. Classes that no shape holds and no choice fills leave the program (their pods stay unplaced).
 //! 2. Every dimension is divided by the greatest common divisor of its requests (capacity rounds down).
 //! 3. Capacities are cut to what eligible pods can use: their total demand, and what the other dimensions leave room for.
 //! 4. A shape goes when a cheaper one holds at least as much for at least the same classes and takes no more of any side row.
@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 
 use fixedbitset::FixedBitSet;
 
-use crate::solver::problem::Problem;
+use crate::solver::problem::{Choice, ChoiceRow, NodeRule, Problem};
 
 /// A shape of the reduced program.
 #[derive(Clone, Debug)]
@@ -35,7 +35,12 @@ pub(super) struct ReducedShape {
 #[derive(Clone, Debug)]
 pub(super) struct Reduced {
     pub(super) dimensions: usize,
+    /// Whatever the choices.
     pub(super) demand: Vec<u32>,
+    /// The same at its largest over all choices.
+    pub(super) most_demand: Vec<u32>,
+    /// The most pods of each class on one node.
+    pub(super) most_per_node: Vec<u32>,
     /// `request[c * dimensions + d]`.
     pub(super) request: Vec<i64>,
     pub(super) penalty: Vec<i64>,
@@ -47,6 +52,11 @@ pub(super) struct Reduced {
     pub(super) eligible_bits: Vec<FixedBitSet>,
     /// Limits of the side rows.
     pub(super) limits: Vec<i64>,
+    pub(super) node_rules: Vec<NodeRule>,
+    /// The rules of `node_rules` that each class is in.
+    pub(super) rules_of: Vec<Vec<usize>>,
+    pub(super) choices: Vec<Choice>,
+    pub(super) choice_rows: Vec<ChoiceRow>,
     pub(super) class_origin: Vec<usize>,
 }
 
@@ -78,6 +88,89 @@ impl Reduced {
         most as u32
     }
 
+    /// How many more pods of `class` may stand on a node with `room` left beside `counts`, each class at most once among them.
+    pub(super) fn copies_beside(&self, class: usize, room: &[i64], counts: &[(usize, u32)]) -> u32 {
+        let most = self.copies(class, room);
+        if most == 0 { 0 } else { most.min(self.beside(class, counts)) }
+    }
+
+    /// The same as far as node rules go.
+    pub(super) fn beside(&self, class: usize, counts: &[(usize, u32)]) -> u32 {
+        if self.most_per_node[class] == u32::MAX && self.rules_of[class].is_empty() {
+            return u32::MAX;
+        }
+        let present = counts.iter().find(|entry| entry.0 == class).map_or(0, |entry| entry.1);
+        let mut most = self.most_per_node[class].saturating_sub(present);
+        for &rule in &self.rules_of[class] {
+            if most == 0 {
+                break;
+            }
+            most = most.min(self.node_rules[rule].admits(class, counts));
+        }
+        most
+    }
+
+    /// Takes pods out of `counts` until every node rule holds: of what stands in the way of one another, the less valuable side.
+    /// Whether anything had to go.
+    pub(super) fn make_legal(&self, counts: &mut Vec<(usize, u32)>, values: &[f64]) -> bool {
+        let mut changed = false;
+        for (class, count) in counts.iter_mut() {
+            changed |= *count > self.most_per_node[*class];
+            *count = (*count).min(self.most_per_node[*class]);
+        }
+        let mut rules: Vec<usize> = counts.iter().flat_map(|&(class, _)| self.rules_of[class].iter().copied()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        while let Some(&broken) = rules.iter().find(|&&rule| !self.node_rules[rule].holds(counts)) {
+            let rule = &self.node_rules[broken];
+            changed = true;
+            let worth = |classes: &[usize], counts: &[(usize, u32)]| -> f64 {
+                let of = counts.iter().filter(|entry| classes.binary_search(&entry.0).is_ok());
+                of.map(|&(class, n)| values[class] * f64::from(n)).sum()
+            };
+            let surplus = rule.count(counts).saturating_sub(rule.most);
+            // Guards that are members cannot all go when some member may stay.
+            let guards_alone = rule.guards.iter().all(|guard| rule.members.binary_search(guard).is_err());
+            if surplus == 0 || (guards_alone && worth(&rule.guards, counts) < worth(&rule.members, counts)) {
+                counts.retain(|entry| rule.guards.binary_search(&entry.0).is_err());
+                continue;
+            }
+            let mut left = surplus;
+            let mut order: Vec<usize> =
+                (0..counts.len()).filter(|&at| rule.members.binary_search(&counts[at].0).is_ok()).collect();
+            order.sort_by(|&a, &b| values[counts[a].0].total_cmp(&values[counts[b].0]).then(a.cmp(&b)));
+            for at in order {
+                let gone = counts[at].1.min(left);
+                counts[at].1 -= gone;
+                left -= gone;
+            }
+            counts.retain(|entry| entry.1 > 0);
+        }
+        changed
+    }
+
+    /// What each class asks for at these values of the choices.
+    pub(super) fn demand_at(&self, choices: &[i64]) -> Vec<u32> {
+        let mut demand = self.demand.clone();
+        for (choice, &value) in self.choices.iter().zip(choices) {
+            let value = u32::try_from(value).unwrap_or(0);
+            for &(class, pods) in &choice.demand {
+                demand[class] = demand[class].saturating_add(value.saturating_mul(pods));
+            }
+        }
+        demand
+    }
+
+    /// The starts of the choices.
+    pub(super) fn start(&self) -> Vec<i64> {
+        self.choices.iter().map(|choice| choice.start).collect()
+    }
+
+    /// Micro-dollars of these choices.
+    pub(super) fn cost_of_choices(&self, choices: &[i64]) -> i64 {
+        self.choices.iter().zip(choices).map(|(choice, value)| choice.cost * value).sum()
+    }
+
     /// Takes `count` pods of `class` out of `room` (gives back when negative).
     pub(super) fn take(&self, class: usize, count: i64, room: &mut [i64]) {
         for (&request, left) in self.request_of(class).iter().zip(room) {
@@ -93,14 +186,45 @@ fn gcd(a: i64, b: i64) -> i64 {
 /// Reduces `problem`, which has been checked.
 pub(super) fn presolve(problem: &Problem) -> Reduced {
     let fits = |class: usize, shape: usize| problem.fits_alone(class, shape);
-    let class_origin: Vec<usize> =
-        (0..problem.classes.len()).filter(|&class| (0..problem.shapes.len()).any(|shape| fits(class, shape))).collect();
+    let mut chosen = FixedBitSet::with_capacity(problem.classes.len());
+    chosen.extend(problem.choices.iter().flat_map(|choice| choice.demand.iter().map(|entry| entry.0)));
+    let class_origin: Vec<usize> = (0..problem.classes.len())
+        .filter(|&class| chosen.contains(class) || (0..problem.shapes.len()).any(|shape| fits(class, shape)))
+        .collect();
+    let position: Vec<Option<usize>> = (0..problem.classes.len()).map(|class| class_origin.binary_search(&class).ok()).collect();
+    let kept = |classes: &[usize]| classes.iter().filter_map(|&class| position[class]).collect::<Vec<usize>>();
+    let node_rules: Vec<NodeRule> = problem
+        .node_rules
+        .iter()
+        .map(|rule| NodeRule { guards: kept(&rule.guards), members: kept(&rule.members), ..rule.clone() })
+        .filter(|rule| !rule.guards.is_empty() && (rule.least > 0 || !rule.members.is_empty()))
+        .collect();
+    let mut rules_of = vec![Vec::new(); class_origin.len()];
+    for (number, rule) in node_rules.iter().enumerate() {
+        let mut classes: Vec<usize> = rule.guards.iter().chain(&rule.members).copied().collect();
+        classes.sort_unstable();
+        classes.dedup();
+        for class in classes {
+            rules_of[class].push(number);
+        }
+    }
+    let choices: Vec<Choice> = problem
+        .choices
+        .iter()
+        .map(|choice| {
+            let demand = choice.demand.iter().filter_map(|&(class, pods)| Some((position[class]?, pods))).collect();
+            Choice { demand, ..choice.clone() }
+        })
+        .collect();
+    let largest = problem.largest_demand();
     let dimensions = problem.dimensions;
     let divisor: Vec<i64> =
         (0..dimensions).map(|d| class_origin.iter().map(|&c| problem.classes[c].request[d]).fold(0, gcd).max(1)).collect();
     let mut reduced = Reduced {
         dimensions,
         demand: class_origin.iter().map(|&c| problem.classes[c].demand).collect(),
+        most_demand: class_origin.iter().map(|&c| largest[c].unwrap_or(u32::MAX)).collect(),
+        most_per_node: class_origin.iter().map(|&c| problem.classes[c].most_per_node).collect(),
         request: class_origin
             .iter()
             .flat_map(|&c| problem.classes[c].request.iter().zip(&divisor).map(|(request, by)| request / by))
@@ -110,6 +234,10 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         eligible: Vec::new(),
         eligible_bits: Vec::new(),
         limits: problem.side_rows.iter().map(|row| row.limit).collect(),
+        node_rules,
+        rules_of,
+        choices,
+        choice_rows: problem.choice_rows.clone(),
         class_origin,
     };
     for set in &problem.eligibility {
@@ -170,7 +298,8 @@ fn takes_no_more(kept: &[(usize, i64)], other: &[(usize, i64)]) -> bool {
 }
 
 fn total_demand(reduced: &Reduced, list: &[usize]) -> Vec<i64> {
-    (0..reduced.dimensions).map(|d| list.iter().map(|&c| reduced.request_of(c)[d] * i64::from(reduced.demand[c])).sum()).collect()
+    let most = |class: usize| i64::from(reduced.most_demand[class].min(reduced.most_per_node[class]));
+    (0..reduced.dimensions).map(|d| list.iter().map(|&c| reduced.request_of(c)[d].saturating_mul(most(c))).sum()).collect()
 }
 
 /// `ratios[d][e]`: the most of dimension `d` that one unit of dimension `e` can bring; infinite if some pod takes none of `e`.

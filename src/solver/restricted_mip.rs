@@ -3,6 +3,7 @@
 //! Only patterns whose reduced cost is below the gap between incumbent and bound can be part of a better solution, so the others are
 //! left out. Exchange columns stay in, as integers: the answer is in slots and is dealt out like a dive's.
 
+use crate::solver::choices::keeps_rows;
 use crate::solver::column_generation::{DualPoint, Master};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, deal};
@@ -48,7 +49,7 @@ pub(super) fn restricted_mip(
     patterns.dedup();
     let start: Vec<f64> =
         patterns.iter().map(|pattern| incumbent.nodes.iter().filter(|node| *node == pattern).count() as f64).collect();
-    let mut program = master.integer_program(&patterns, &start, &incumbent.unplaced);
+    let mut program = master.integer_program(&patterns, &start, &incumbent.unplaced, &incumbent.choices);
     program.set_node_limit(MOST_NODES);
     program.set_mip_gap((control.target_gap() * 0.5).max(1e-6));
     if let Some(seconds) = control.seconds(share) {
@@ -60,6 +61,11 @@ pub(super) fn restricted_mip(
         return None;
     }
     let (values, _) = program.solution();
+    let first = reduced.classes();
+    let choices: Vec<i64> = values[first..first + reduced.choices.len()].iter().map(|value| value.round() as i64).collect();
+    if !keeps_rows(reduced, &choices) {
+        return None;
+    }
     let values = &values[values.len() - patterns.len()..];
     let fixed: Vec<(Pattern, u32)> = patterns
         .into_iter()
@@ -76,5 +82,5 @@ pub(super) fn restricted_mip(
     if fixed.is_empty() || limits.iter().any(|&left| left < 0) {
         return None;
     }
-    Some(deal(reduced, fixed, guide))
+    Some(deal(reduced, fixed, &Guide { choices, ..guide.clone() }))
 }

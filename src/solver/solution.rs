@@ -93,9 +93,11 @@ pub struct Solution {
     pub patterns: Vec<PatternUse>,
     /// Pods of each class that are not placed.
     pub unplaced: Vec<u32>,
+    /// Values of the choices.
+    pub choices: Vec<i64>,
     /// Micro-dollars per hour of the nodes, without penalties.
     pub cost: i64,
-    /// `cost` plus the penalties of the unplaced pods: what is minimised.
+    /// `cost` plus the penalties of the unplaced pods and the costs of the choices: what is minimised.
     pub objective: i64,
     /// No solution has an objective below this.
     pub bound: i64,

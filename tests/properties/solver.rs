@@ -9,7 +9,7 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 use proptest::prelude::*;
 use supercargo::solver::compact::solve_compact;
-use supercargo::solver::{Class, Problem, Shape, SideRow, Solution, SolveConfig, Stop, solve};
+use supercargo::solver::{Choice, ChoiceRow, Class, NodeRule, Problem, Shape, SideRow, Solution, SolveConfig, Stop, solve};
 
 use crate::config;
 
@@ -27,20 +27,43 @@ struct Parts {
     shapes: Vec<RandomShape>,
     eligibility: Vec<Vec<bool>>,
     limits: Vec<i64>,
+    /// The most of each class on a node.
+    most_per_node: Vec<u32>,
+    /// Guards, members, least and most.
+    rules: Vec<(Vec<bool>, Vec<bool>, u32, u32)>,
+    /// Blocks of choices: the pods to share out, and per choice the class, the pods of one unit, the largest value and the cost.
+    blocks: Vec<(i64, Vec<(usize, u32, i64, i64)>)>,
 }
 
 impl Parts {
     fn problem(self) -> Problem {
         let mut states = 1;
         let mut classes: Vec<Class> = Vec::new();
-        for (demand, request, penalty) in self.classes {
+        for ((demand, request, penalty), most_per_node) in self.classes.into_iter().zip(self.most_per_node) {
             let room = u32::try_from(MOST_STATES / states).unwrap_or(u32::MAX).saturating_sub(1);
             let demand = demand.min(room);
             if demand == 0 {
                 break;
             }
             states *= demand as usize + 1;
-            classes.push(Class { demand, request: request[..self.dimensions].to_vec(), penalty });
+            classes.push(Class { demand, request: request[..self.dimensions].to_vec(), penalty, most_per_node });
+        }
+        let rules = self.rules.into_iter().map(|(guards, members, least, most)| {
+            let of = |row: Vec<bool>| (0..classes.len()).filter(|&class| row[class]).collect::<Vec<usize>>();
+            NodeRule { guards: of(guards), members: of(members), least, most: most.max(least) }
+        });
+        let node_rules = rules.collect();
+        let (mut choices, mut choice_rows) = (Vec::new(), Vec::new());
+        for (share, block) in self.blocks {
+            let first = choices.len();
+            let mut left = share;
+            for (class, pods, upper, cost) in block {
+                let start = left.min(upper);
+                left -= start;
+                choices.push(Choice { lower: 0, upper, start, cost, demand: vec![(class % classes.len(), pods)] });
+            }
+            let terms = (first..choices.len()).map(|choice| (choice, 1)).collect();
+            choice_rows.push(ChoiceRow { terms, least: share - left, most: share });
         }
         let eligibility: Vec<FixedBitSet> = self
             .eligibility
@@ -64,6 +87,9 @@ impl Parts {
             classes,
             eligibility,
             side_rows: self.limits.iter().map(|&limit| SideRow { limit }).collect(),
+            node_rules,
+            choices,
+            choice_rows,
         }
     }
 }
@@ -80,6 +106,22 @@ fn a_shape(scale: i64, more: bool) -> impl Strategy<Value = (Vec<i64>, Vec<i64>,
     )
 }
 
+/// Limits per node and up to two node rules; in half of the programs none.
+fn rules() -> impl Strategy<Value = (Vec<u32>, Vec<(Vec<bool>, Vec<bool>, u32, u32)>)> {
+    let most = proptest::collection::vec(prop_oneof![2 => Just(u32::MAX), 1 => 1_u32..3], 5);
+    let some = |share: f64| proptest::collection::vec(proptest::bool::weighted(share), 5);
+    let rule = (some(0.3), some(0.5), 0_u32..2, prop_oneof![0_u32..3, Just(u32::MAX)]);
+    prop_oneof![Just((vec![u32::MAX; 5], Vec::new())), (most, proptest::collection::vec(rule, 0..3)),]
+}
+
+/// Up to two blocks of choices that share pods out among classes; in half of the programs none.
+fn blocks(scale: i64) -> impl Strategy<Value = Vec<(i64, Vec<(usize, u32, i64, i64)>)>> {
+    let cost = prop_oneof![2 => Just(0_i64), 1 => (1_i64..20).prop_map(move |cost| cost * scale)];
+    let choice = (0_usize..5, 1_u32..3, 1_i64..3, cost);
+    let block = (1_i64..4, proptest::collection::vec(choice, 1..4));
+    prop_oneof![Just(Vec::new()), proptest::collection::vec(block, 1..3)]
+}
+
 /// A program of 1 to 5 classes, 1 to 6 shapes, 2 to 4 dimensions and up to 2 side rows.
 fn a_problem() -> impl Strategy<Value = Problem> {
     (prop_oneof![Just(1_i64), Just(96_007)], proptest::bool::weighted(0.25)).prop_flat_map(|(scale, more)| {
@@ -91,9 +133,10 @@ fn a_problem() -> impl Strategy<Value = Problem> {
             proptest::collection::vec(a_shape(scale, more), 1..7),
             proptest::collection::vec(proptest::collection::vec(proptest::bool::weighted(0.8), 5), 1..4),
             prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(0_i64..12, 1..3)],
+            (rules(), blocks(scale)),
         )
-            .prop_map(|(dimensions, classes, shapes, eligibility, limits)| {
-                Parts { dimensions, classes, shapes, eligibility, limits }.problem()
+            .prop_map(|(dimensions, classes, shapes, eligibility, limits, ((most_per_node, rules), blocks))| {
+                Parts { dimensions, classes, shapes, eligibility, limits, most_per_node, rules, blocks }.problem()
             })
     })
 }
@@ -107,8 +150,22 @@ struct Exhaustive<'a> {
 impl Exhaustive<'_> {
     fn optimum(problem: &Problem) -> i64 {
         let mut search = Exhaustive { problem, known: BTreeMap::new() };
-        let left = problem.classes.iter().map(|class| class.demand).collect();
-        search.least(left, problem.side_rows.iter().map(|row| row.limit).collect())
+        let mut least = i64::MAX;
+        let mut values: Vec<i64> = problem.choices.iter().map(|choice| choice.lower).collect();
+        loop {
+            if problem.choice_rows.iter().all(|row| row.holds(&values)) {
+                let cost: i64 = problem.choices.iter().zip(&values).map(|(choice, value)| choice.cost * value).sum();
+                let demand = problem.demand_at(&values).iter().map(|&pods| u32::try_from(pods).expect("few pods")).collect();
+                let limits = problem.side_rows.iter().map(|row| row.limit).collect();
+                least = least.min(cost + search.least(demand, limits));
+            }
+            // The next values, like the digits of a number.
+            let Some(at) = (0..values.len()).find(|&at| values[at] < problem.choices[at].upper) else { return least };
+            values[at] += 1;
+            for (value, choice) in values[..at].iter_mut().zip(&problem.choices) {
+                *value = choice.lower;
+            }
+        }
     }
 
     fn least(&mut self, left: Vec<u32>, limits: Vec<i64>) -> i64 {
@@ -125,7 +182,7 @@ impl Exhaustive<'_> {
             let mut limits = limits.clone();
             shape.usage.iter().for_each(|&(row, amount)| limits[row] -= amount);
             if limits.iter().all(|&limit| limit >= 0) {
-                self.fill(shape, first, first, &shape.capacity, left.clone(), &limits, &mut least);
+                self.fill(shape, first, first, &shape.capacity, left.clone(), &limits, &mut Vec::new(), &mut least);
             }
         }
         self.known.insert(key, least);
@@ -133,12 +190,24 @@ impl Exhaustive<'_> {
     }
 
     /// Tries every filling of a node with pods of `class` and the classes after it, at least one of them of class `first`.
-    fn fill(&mut self, shape: &Shape, first: usize, class: usize, room: &[i64], left: Vec<u32>, limits: &[i64], least: &mut i64) {
+    fn fill(
+        &mut self,
+        shape: &Shape,
+        first: usize,
+        class: usize,
+        room: &[i64],
+        left: Vec<u32>,
+        limits: &[i64],
+        counts: &mut Vec<(usize, u32)>,
+        least: &mut i64,
+    ) {
         if room.iter().any(|&room| room < 0) {
             return;
         }
         let Some(next) = self.problem.classes.get(class) else {
-            *least = (*least).min(shape.cost + self.least(left, limits.to_vec()));
+            if keeps_rules(self.problem, counts) {
+                *least = (*least).min(shape.cost + self.least(left, limits.to_vec()));
+            }
             return;
         };
         let fewest = u32::from(class == first);
@@ -148,9 +217,22 @@ impl Exhaustive<'_> {
                 room.iter().zip(&next.request).map(|(room, request)| room - request * i64::from(count)).collect();
             let mut left = left.clone();
             left[class] -= count;
-            self.fill(shape, first, class + 1, &room, left, limits, least);
+            counts.push((class, count));
+            self.fill(shape, first, class + 1, &room, left, limits, counts, least);
+            counts.pop();
         }
     }
+}
+
+/// Whether a node may hold `counts` as far as its rules go, in the words of their definition.
+fn keeps_rules(problem: &Problem, counts: &[(usize, u32)]) -> bool {
+    let pods = |class: &usize| counts.iter().find(|entry| entry.0 == *class).map_or(0, |entry| entry.1);
+    let within = counts.iter().all(|&(class, count)| count <= problem.classes[class].most_per_node);
+    within
+        && problem.node_rules.iter().all(|rule| {
+            let members: u32 = rule.members.iter().map(pods).sum();
+            rule.guards.iter().all(|guard| pods(guard) == 0) || (members >= rule.least && members <= rule.most)
+        })
 }
 
 fn solved(problem: &Problem, work: u64, seed: u64) -> Solution {
@@ -160,7 +242,7 @@ fn solved(problem: &Problem, work: u64, seed: u64) -> Solution {
 
 /// Recomputes in the terms of the problem what the solution claims.
 fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
-    let mut left: Vec<i64> = problem.classes.iter().map(|class| i64::from(class.demand)).collect();
+    let mut left: Vec<i64> = problem.demand_at(&solution.choices);
     let mut limits: Vec<i64> = problem.side_rows.iter().map(|row| row.limit).collect();
     let mut cost = 0;
     for pattern in &solution.patterns {
@@ -169,6 +251,7 @@ fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
         prop_assert!(pattern.nodes >= 1);
         prop_assert!(!pattern.counts.is_empty(), "an empty node: {:?}", pattern);
         prop_assert!(pattern.counts.is_sorted_by(|a, b| a.0 < b.0));
+        prop_assert!(keeps_rules(problem, &pattern.counts), "a node rule is broken on {:?}", pattern);
         for &(class, count) in &pattern.counts {
             prop_assert!(count >= 1 && problem.eligibility[shape.eligible].contains(class));
             let request = &problem.classes[class].request;
@@ -185,7 +268,11 @@ fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
     prop_assert!(unplaced.iter().all(|&pods| pods >= 0));
     prop_assert_eq!(cost, solution.cost);
     let penalties: i64 = unplaced.iter().zip(&problem.classes).map(|(pods, class)| pods * class.penalty).sum();
-    prop_assert_eq!(cost + penalties, solution.objective);
+    prop_assert!(problem.choice_rows.iter().all(|row| row.holds(&solution.choices)), "a choice row is broken");
+    let within = |(choice, value): (&Choice, &i64)| (choice.lower..=choice.upper).contains(value);
+    prop_assert!(problem.choices.iter().zip(&solution.choices).all(within), "a choice is out of its bounds");
+    let chosen: i64 = problem.choices.iter().zip(&solution.choices).map(|(choice, value)| choice.cost * value).sum();
+    prop_assert_eq!(cost + penalties + chosen, solution.objective);
     prop_assert!(solution.bound <= solution.objective);
     prop_assert!(solution.statistics.incumbents.first().is_none_or(|first| solution.objective <= first.1));
     Ok(())
@@ -198,9 +285,22 @@ fn permuted(problem: &Problem, order: &[usize]) -> Problem {
         moved.extend((0..order.len()).filter(|&class| set.contains(order[class])));
         moved
     });
+    let at = |class: usize| order.iter().position(|&other| other == class).expect("an order has every class");
+    let moved = |classes: &[usize]| {
+        let mut classes: Vec<usize> = classes.iter().map(|&class| at(class)).collect();
+        classes.sort_unstable();
+        classes
+    };
+    let rule = |rule: &NodeRule| NodeRule { guards: moved(&rule.guards), members: moved(&rule.members), ..rule.clone() };
+    let choice = |choice: &Choice| {
+        let demand = choice.demand.iter().map(|&(class, pods)| (at(class), pods)).collect();
+        Choice { demand, ..choice.clone() }
+    };
     Problem {
         classes: order.iter().map(|&class| problem.classes[class].clone()).collect(),
         eligibility: sets.collect(),
+        node_rules: problem.node_rules.iter().map(rule).collect(),
+        choices: problem.choices.iter().map(choice).collect(),
         ..problem.clone()
     }
 }
@@ -224,13 +324,15 @@ proptest! {
     /// The compact model agrees with exhaustive search, and its patterns with what it says they cost.
     #[test]
     fn the_compact_model_agrees_with_exhaustive_search(problem in a_problem()) {
-        let pods: u32 = problem.classes.iter().map(|class| class.demand).sum();
+        let pods: u32 = problem.largest_demand().into_iter().flatten().sum();
         prop_assume!(pods <= 10);
         let found = solve_compact(&problem, pods as usize, None).expect("a small program");
         prop_assert!(found.proven);
         prop_assert_eq!(found.objective, Exhaustive::optimum(&problem));
         let nodes: i64 = found.patterns.iter().map(|of| problem.shapes[of.shape].cost * i64::from(of.nodes)).sum();
         prop_assert!(nodes <= found.objective);
+        prop_assert!(problem.choice_rows.iter().all(|row| row.holds(&found.choices)));
+        prop_assert!(found.patterns.iter().all(|pattern| keeps_rules(&problem, &pattern.counts)));
     }
 
     /// Equal seed and work limit give equal answers, at any limit.
