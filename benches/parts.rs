@@ -38,7 +38,7 @@ fn planning(criterion: &mut Criterion) {
 }
 
 fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Scenario) {
-    let cluster = scenario.cluster(1);
+    let cluster = scenario.cluster(1, true);
     let mut group = criterion.benchmark_group(&scenario.name);
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, catalog, &COSTS)));

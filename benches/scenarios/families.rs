@@ -1,18 +1,22 @@
 //! Scenarios that the repository makes itself, so that the benchmark runs on a bare clone.
 //!
-//! Three families: *micro* is many small services with few replicas (classes count), *gpu* is a training and inference cluster
-//! (a scarce resource decides), *plain* is few kinds of pods in great numbers (pods count). Sizes are drawn with a fixed seed;
+//! Four families: *micro* is many small services with few replicas (classes count), *gpu* is a training and inference cluster
+//! (a scarce resource decides), *plain* is few kinds of pods in great numbers (pods count), *mixed* is micro with larger services and
+//! rules about zones and nodes. Sizes are drawn with a fixed seed;
 //! the distributions are round figures chosen for their shape, not fitted to any cluster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use supercargo::domain::labels;
 use supercargo::domain::requirement::{Requirement, Requirements};
 use supercargo::domain::resources::Resources;
+use supercargo::domain::selector::Labels;
+use supercargo::domain::topology::PodAffinityTerm;
 
-use crate::workloads::{Group, Pool, Scenario, requests};
+use crate::workloads::{Group, Pool, Rules, Scenario, requests, selecting, spread};
 
 /// The seed of every scenario.
 const SEED: u64 = 20_261_101;
@@ -27,6 +31,10 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenario("gen-gpu-2000", any, gpu(60)),
         scenario("gen-plain-10000", any, plain()),
         scenario("gen-micro-1000", any, micro(1_000)),
+        scenario("gen-mixed-50", any, mixed(50)),
+        scenario("gen-mixed-500", any, mixed(500)),
+        scenario("gen-mixed-od-500", on_demand, mixed(500)),
+        scenario("gen-mixed-1500", any, mixed(1_500)),
     ]
 }
 
@@ -36,11 +44,48 @@ fn scenario(name: &str, capacity_types: &[&str], groups: Vec<Group>) -> Scenario
     requirements.add(labels::OS, Requirement::one_of(["linux"]));
     let pool = Pool { name: "default".to_owned(), weight: 0, requirements, taints: Vec::new(), limits: BTreeMap::new() };
     let daemons = vec![requests(50, 64, 0), requests(100, 128, 0)];
-    Scenario { name: name.to_owned(), groups, pools: vec![pool], daemons, left_out: 0 }
+    Scenario { name: name.to_owned(), groups, pools: vec![pool], daemons }
 }
 
 fn group(number: usize, count: usize, requests: Resources) -> Group {
-    Group { name: format!("w{number}"), count, requests, node_selector: BTreeMap::new() }
+    let name = format!("w{number}");
+    let labels = Arc::new(app(number));
+    Group { name, count, requests, node_selector: BTreeMap::new(), labels, rules: Rules::default() }
+}
+
+/// The label of a group's pods.
+fn app(number: usize) -> Labels {
+    Labels::from([("app".to_owned(), format!("w{number}"))])
+}
+
+/// The services of `micro` with 20 pods each on average and rules of every kind on two in three: zones in balance (one in three), at
+/// most one or two on a node, apart from another service, all in one zone, balanced over zones and nodes at once.
+fn mixed(services: usize) -> Vec<Group> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED ^ 1);
+    let mut groups = micro(services);
+    for (number, group) in groups.iter_mut().enumerate() {
+        group.count = match rng.random_range(0..10_u32) {
+            0..=2 => rng.random_range(1..=4),
+            3..=7 => rng.random_range(6..=24),
+            _ => rng.random_range(20..=80),
+        };
+        let zones = |skew| spread(labels::ZONE.to_owned(), skew, app(number));
+        let nodes = |skew| spread(labels::HOSTNAME.to_owned(), skew, app(number));
+        let term = |key: &str, of| PodAffinityTerm { topology_key: key.to_owned(), selector: selecting(app(of)) };
+        let rules = &mut group.rules;
+        match rng.random_range(0..30_u32) {
+            0..=7 => rules.spreads.push(zones(1)),
+            8..=9 => rules.spreads.push(zones(rng.random_range(2..=3))),
+            10..=12 => rules.apart.push(term(labels::HOSTNAME, number)),
+            13..=14 => rules.spreads.push(nodes(2)),
+            15 => rules.near.push(term(labels::ZONE, number)),
+            16 => rules.apart.push(term(labels::HOSTNAME, (number + 1) % services)),
+            17 => rules.spreads.extend([zones(1), nodes(1)]),
+            18 if number > 0 => rules.near.push(term(labels::ZONE, number - 1)),
+            _ => {}
+        }
+    }
+    groups
 }
 
 /// Services of 50 m to 8 cores, 1 to 8 GiB a core, mostly with few replicas; one in eight asks for an architecture.

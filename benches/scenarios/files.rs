@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,9 +16,12 @@ use supercargo::domain::instance_type::{Architecture, Device, InstanceType, Netw
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
 use supercargo::domain::requirement::{Operator, Requirement, Requirements};
+use supercargo::domain::selector::Labels;
 use supercargo::domain::taint::{Effect, Taint};
+use supercargo::domain::topology::PodAffinityTerm;
 
-use crate::workloads::{Group, Pool, Scenario, requests};
+use crate::workloads;
+use crate::workloads::{Group, Pool, Rules, Scenario, requests};
 
 /// What can go wrong is for a developer to read.
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -45,11 +49,29 @@ struct GroupEntry {
     #[serde(default)]
     node_selector: BTreeMap<String, String>,
     #[serde(default)]
-    spread: Vec<serde_json::Value>,
+    labels: Labels,
     #[serde(default)]
-    affinity: Vec<serde_json::Value>,
+    spread: Vec<SpreadEntry>,
     #[serde(default)]
-    anti_affinity: Vec<serde_json::Value>,
+    affinity: Vec<AffinityEntry>,
+    #[serde(default)]
+    anti_affinity: Vec<AffinityEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpreadEntry {
+    key: String,
+    max_skew: u32,
+    #[serde(rename = "match")]
+    selected: Labels,
+}
+
+#[derive(Deserialize)]
+struct AffinityEntry {
+    key: String,
+    #[serde(rename = "match")]
+    selected: Labels,
 }
 
 #[derive(Deserialize)]
@@ -156,19 +178,24 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Fallible<T> {
 }
 
 fn scenario(file: ScenarioFile) -> Fallible<Scenario> {
-    let left_out = file.groups.iter().map(|g| g.spread.len() + g.affinity.len() + g.anti_affinity.len()).sum();
+    let near = |entry: AffinityEntry| PodAffinityTerm { topology_key: entry.key, selector: workloads::selecting(entry.selected) };
     let groups = file.groups.into_iter().map(|group| Group {
         name: group.name,
         count: group.count,
         requests: requests(group.cpu, group.memory, group.gpu),
         node_selector: group.node_selector,
+        labels: Arc::new(group.labels),
+        rules: Rules {
+            spreads: group.spread.into_iter().map(|entry| workloads::spread(entry.key, entry.max_skew, entry.selected)).collect(),
+            near: group.affinity.into_iter().map(near).collect(),
+            apart: group.anti_affinity.into_iter().map(near).collect(),
+        },
     });
     Ok(Scenario {
         name: file.name,
         groups: groups.collect(),
         pools: file.nodepools.into_iter().map(pool).collect::<Fallible<_>>()?,
         daemons: file.daemons.iter().map(|daemon| requests(daemon.cpu, daemon.memory, 0)).collect(),
-        left_out,
     })
 }
 

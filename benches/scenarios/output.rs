@@ -52,8 +52,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) scale: usize,
     /// Seconds that the solver had.
     pub(crate) budget: f64,
-    /// Topology terms that were left out.
-    pub(crate) left_out: usize,
+    /// Whether the pods had their topology rules.
+    pub(crate) topology: bool,
 }
 
 /// One row of the table.
@@ -96,7 +96,7 @@ pub(crate) fn line(subject: &Subject<'_>, made: &Measurement) -> Value {
         "pods": made.pods,
         "classes": made.classes,
         "shapes": made.shapes,
-        "topologyTermsLeftOut": subject.left_out,
+        "topology": subject.topology,
         "karpenterUsdPerHour": karpenter(subject),
         "firstFitUsdPerHour": made.plan.first_fit.cost.dollars(),
         "costUsdPerHour": made.plan.cost.dollars(),

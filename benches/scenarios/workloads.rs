@@ -2,7 +2,7 @@
 //!
 //! One value per group is shared by its pods, as the manifest reader does it, so that what is measured is what users get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use supercargo::domain::cluster::ClusterView;
@@ -11,10 +11,14 @@ use supercargo::domain::node_pool::{NodeClassRef, NodePool};
 use supercargo::domain::pod::{DaemonSet, Pod, PodSpec, Workload};
 use supercargo::domain::requirement::{Requirement, Requirements};
 use supercargo::domain::resources::{ResourceName, Resources};
+use supercargo::domain::selector::{LabelSelector, Labels, PodSelector};
 use supercargo::domain::taint::Taint;
+use supercargo::domain::topology::{PodAffinityTerm, TopologySpread};
 
 /// Bytes of a MiB.
 const MIB: i64 = 1 << 20;
+/// Name of the only namespace with pods to place.
+const NAMESPACE: &str = "default";
 /// Name of the only NodeClass.
 const NODE_CLASS: &str = "default";
 
@@ -29,6 +33,39 @@ pub(crate) struct Group {
     pub(crate) requests: Resources,
     /// Its `nodeSelector`.
     pub(crate) node_selector: BTreeMap<String, String>,
+    /// Labels of its pods.
+    pub(crate) labels: Arc<Labels>,
+    /// Rules that tie them to other pods.
+    pub(crate) rules: Rules,
+}
+
+/// Topology rules of a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    /// Topology spread constraints.
+    pub(crate) spreads: Vec<TopologySpread>,
+    /// Required affinities.
+    pub(crate) near: Vec<PodAffinityTerm>,
+    /// Required anti-affinities.
+    pub(crate) apart: Vec<PodAffinityTerm>,
+}
+
+/// The pods of the only namespace with these labels.
+pub(crate) fn selecting(labels: Labels) -> PodSelector {
+    PodSelector { namespaces: Some(BTreeSet::from([NAMESPACE.to_owned()])), labels: Some(LabelSelector::of_labels(&labels)) }
+}
+
+/// A hard spread constraint with the defaults of Kubernetes.
+pub(crate) fn spread(key: String, max_skew: u32, selected: Labels) -> TopologySpread {
+    TopologySpread {
+        topology_key: key,
+        max_skew,
+        min_domains: 1,
+        selector: selecting(selected),
+        honors_affinity: true,
+        honors_taints: false,
+        required: true,
+    }
 }
 
 /// A NodePool.
@@ -57,8 +94,6 @@ pub(crate) struct Scenario {
     pub(crate) pools: Vec<Pool>,
     /// Requests of one pod of each DaemonSet.
     pub(crate) daemons: Vec<Resources>,
-    /// Topology terms that were left out: the program does not contain them.
-    pub(crate) left_out: usize,
 }
 
 /// What a pod asks for, in milli-cores, MiB and GPUs of NVIDIA.
@@ -71,8 +106,8 @@ pub(crate) fn requests(cpu_m: i64, mem_mib: i64, gpus: i64) -> Resources {
 }
 
 impl Scenario {
-    /// The cluster with every group `scale` times as large.
-    pub(crate) fn cluster(&self, scale: usize) -> ClusterView {
+    /// The cluster with every group `scale` times as large; `topology` says whether the pods have their topology rules.
+    pub(crate) fn cluster(&self, scale: usize, topology: bool) -> ClusterView {
         let mut pods = Vec::new();
         for group in &self.groups {
             let workload = Arc::new(Workload { kind: "Deployment".to_owned(), name: group.name.clone() });
@@ -80,13 +115,14 @@ impl Scenario {
             for (key, value) in &group.node_selector {
                 selector.add(key, Requirement::one_of([value.as_str()]));
             }
-            let spec =
-                Arc::new(PodSpec { requests: group.requests.clone(), node_alternatives: vec![selector], ..PodSpec::default() });
+            let Rules { spreads, near, apart } = if topology { group.rules.clone() } else { Rules::default() };
+            let (requests, node_alternatives) = (group.requests.clone(), vec![selector]);
+            let spec = Arc::new(PodSpec { requests, node_alternatives, spreads, near, apart, ..PodSpec::default() });
             pods.extend((0..group.count.saturating_mul(scale)).map(|number| Pod {
-                namespace: "default".to_owned(),
+                namespace: NAMESPACE.to_owned(),
                 name: format!("{}-{number}", group.name),
                 workload: Arc::clone(&workload),
-                labels: Arc::default(),
+                labels: Arc::clone(&group.labels),
                 spec: Arc::clone(&spec),
             }));
         }

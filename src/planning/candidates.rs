@@ -60,13 +60,14 @@ impl<'a> Holders<'a> {
         self.supply
     }
 
-    /// The load of `counts`, pairs of a class of the demand and how many pods of it.
-    pub(super) fn load(&self, template: usize, counts: impl Iterator<Item = (usize, u32)>) -> Load {
+    /// The load of `counts`, pairs of a class of the demand and how many pods of it, on a node like `offer`: pods that the offer's
+    /// domains matter to stay in them.
+    pub(super) fn load(&self, template: usize, offer: usize, counts: impl Iterator<Item = (usize, u32)>) -> Load {
         let mut scopes = Vec::new();
         let mut total = vec![0_i64; self.demand.dimensions.len()];
         for (class, count) in counts {
+            scopes.push(self.demand.scope_at(class, template, offer));
             let class = &self.demand.classes[class];
-            scopes.push(class.scope);
             for (sum, amount) in total.iter_mut().zip(&class.request) {
                 *sum = sum.saturating_add(amount.saturating_mul(i64::from(count)));
             }

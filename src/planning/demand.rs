@@ -1,11 +1,14 @@
 //! Which pods the program can tell apart.
 //!
-//! Pods of one *class* ask for the same resources, may use the same offers of every template, and have the same priority. Pods
-//! are grouped by the identity of their spec first and by its value second, so that the time follows the number of distinct
-//! specs. Where a spec may run depends on its alternatives and tolerations alone; specs that agree in both are answered once,
-//! and those with equal answers share a *scope*.
+//! Pods of one *class* ask for the same resources, may use the same offers of every template, have the same priority and are tied to
+//! other pods by the same rules. Pods are grouped by the identity of their spec first and by its value second, so that the time
+//! follows the number of distinct specs. Where a spec may run depends on its alternatives, its volumes and its tolerations alone;
+//! specs that agree in these are answered once, and those with equal answers share a *scope*.
+//!
+//! A class that a rule over a topology label concerns has *cells*: one for every combination of values that those labels have on the
+//! offers of its scope, each with a scope of its own. How many of its pods stand in which cell is decided by the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
@@ -14,8 +17,12 @@ use rustc_hash::FxHashMap;
 use crate::domain::pod::{Pod, PodSpec};
 use crate::domain::requirement::Requirements;
 use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
+use crate::domain::topology::{HostPort, TopologySpread};
 use crate::planning::supply::{Supply, Template};
+use crate::planning::terms;
+use crate::planning::terms::{Kind, Term, TermKind, Ties};
 
 /// Pods that the program cannot tell apart.
 #[derive(Clone, Debug)]
@@ -28,8 +35,39 @@ pub struct PodClass {
     pub scope: usize,
     /// Priority.
     pub priority: i32,
+    /// Rules that tie it to other pods; indices into [`Demand::terms`] and [`Demand::ports`].
+    pub ties: Ties,
+    /// Where its pods may stand, as far as its terms tell places apart; empty where they do not.
+    pub cells: Vec<PodCell>,
     /// Indices into `ClusterView::pods`, ascending.
     pub pods: Vec<usize>,
+}
+
+/// Classes whose pods have to stand on one node, all of them: the owners of an affinity under `kubernetes.io/hostname` that nobody
+/// else satisfies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Classes, ascending.
+    pub classes: Vec<usize>,
+    /// Index into [`Demand::scopes`]: the offers that all of them may use.
+    pub scope: usize,
+}
+
+impl PodClass {
+    /// The scopes in which its pods may stand.
+    pub fn scopes(&self) -> impl Iterator<Item = usize> + '_ {
+        let whole = self.cells.is_empty().then_some(self.scope);
+        whole.into_iter().chain(self.cells.iter().map(|cell| cell.scope))
+    }
+}
+
+/// One combination of domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodCell {
+    /// Value of each topology label that a term of the class is about; a label that the offers lack is left out.
+    pub domains: BTreeMap<String, String>,
+    /// Index into [`Demand::scopes`]: the offers of the class in these domains.
+    pub scope: usize,
 }
 
 /// Where pods may run, whatever their size.
@@ -48,49 +86,148 @@ pub struct Demand {
     pub classes: Vec<PodClass>,
     /// Scopes; no two are equal.
     pub scopes: Vec<Scope>,
+    /// Rules between pods.
+    pub terms: Vec<Term>,
+    /// Ports of nodes that pods take.
+    pub ports: Vec<HostPort>,
+    /// Pods that have to share a node, by class.
+    pub bundles: Vec<Bundle>,
     /// Class of each pod, by its index.
     pub class_of: Vec<usize>,
 }
 
 /// What decides where a pod may run.
-type Signature<'a> = (&'a [Requirements], &'a [Toleration]);
+type Signature<'a> = (&'a [Requirements], &'a [Requirements], &'a [Toleration]);
 
 impl Demand {
     /// The classes of `pods` with respect to `supply`.
     #[must_use]
     pub fn new(pods: &[Pod], supply: &Supply) -> Self {
-        let specs = distinct_specs(pods);
-        let mut by_signature: BTreeMap<Signature<'_>, usize> = specs.by_value.iter().map(|spec| (signature(spec), 0)).collect();
-        let mut known: FxHashMap<Scope, usize> = FxHashMap::default();
-        let mut scopes = Vec::new();
+        let (kinds, members) = kinds(pods);
         let mut reach = Reach::default();
-        for (&(alternatives, tolerations), scope) in &mut by_signature {
-            let found = reach.scope(supply, alternatives, tolerations);
-            *scope = *known.entry(found).or_insert_with_key(|found| {
-                scopes.push(found.clone());
-                scopes.len() - 1
-            });
+        let (terms, ports, ties) = terms::collect(&kinds, &mut |spec, spread| reach.universe(supply, spec, spread));
+        let mut scopes = Scopes::default();
+        let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
+        for (&(alternatives, volumes, tolerations), scope) in &mut by_signature {
+            let mut found = reach.scope(supply, alternatives, tolerations);
+            if !volumes.is_empty() {
+                found = found.within(&reach.scope(supply, volumes, tolerations));
+            }
+            *scope = scopes.number(found);
         }
 
-        let mut grouped: BTreeMap<(usize, &Resources, i32), Vec<usize>> = BTreeMap::new();
-        for (spec, found) in specs.by_value.iter().zip(specs.pods) {
-            grouped.entry((by_signature[&signature(spec)], &spec.requests, spec.priority)).or_default().extend(found);
+        let mut grouped: BTreeMap<(usize, &Resources, i32, &Ties), Vec<usize>> = BTreeMap::new();
+        for ((kind, ties), found) in kinds.iter().zip(&ties).zip(members) {
+            let key = (by_signature[&signature(kind.spec)], &kind.spec.requests, kind.spec.priority, ties);
+            grouped.entry(key).or_default().extend(found);
         }
-        let names: std::collections::BTreeSet<&ResourceName> =
-            specs.by_value.iter().flat_map(|spec| spec.requests.iter().map(|(name, _)| name)).collect();
+        let names: BTreeSet<&ResourceName> =
+            kinds.iter().flat_map(|kind| kind.spec.requests.iter().map(|(name, _)| name)).collect();
         let dimensions: Vec<ResourceName> = names.into_iter().cloned().collect();
         let mut class_of = vec![0; pods.len()];
         let mut classes = Vec::with_capacity(grouped.len());
-        for ((scope, requests, priority), mut members) in grouped {
+        let mut cells: FxHashMap<(usize, Vec<&str>), Vec<PodCell>> = FxHashMap::default();
+        for ((scope, requests, priority, ties), mut members) in grouped {
             members.sort_unstable();
             for &pod in &members {
                 class_of[pod] = classes.len();
             }
+            let keys: BTreeSet<&str> = ties
+                .owns
+                .iter()
+                .chain(&ties.counted_by)
+                .map(|&term| &terms[term])
+                .filter(|term| !term.is_per_node())
+                .map(|term| term.key.as_str())
+                .collect();
+            let keys: Vec<&str> = keys.into_iter().collect();
+            let cells = if keys.is_empty() {
+                Vec::new()
+            } else {
+                let divided = || divide(supply, &scopes.list[scope].clone(), &keys, &mut scopes);
+                cells.entry((scope, keys.clone())).or_insert_with(divided).clone()
+            };
             let request = amounts(requests, &dimensions);
-            classes.push(PodClass { requests: requests.clone(), request, scope, priority, pods: members });
+            let (requests, ties) = (requests.clone(), ties.clone());
+            classes.push(PodClass { requests, request, scope, priority, ties, cells, pods: members });
         }
-        Self { dimensions, classes, scopes, class_of }
+        let bundles = bundles(&terms, &classes, &mut scopes);
+        Self { dimensions, classes, scopes: scopes.list, terms, ports, bundles, class_of }
     }
+
+    /// The scope of a pod of `class` on a node of `offer` of `template`.
+    #[must_use]
+    pub fn scope_at(&self, class: usize, template: usize, offer: usize) -> usize {
+        let class = &self.classes[class];
+        let holds = |scope: &usize| self.scopes[*scope].offers[template].as_ref().is_some_and(|offers| offers.contains(offer));
+        class.scopes().find(holds).unwrap_or(class.scope)
+    }
+}
+
+impl Scope {
+    /// The offers that both have.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let both = self.offers.iter().zip(&other.offers).map(|(a, b)| {
+            let mut both = a.clone()?;
+            both.intersect_with(b.as_ref()?);
+            (!both.is_clear()).then_some(both)
+        });
+        Self { offers: both.collect() }
+    }
+}
+
+/// Scopes, each once.
+#[derive(Default)]
+struct Scopes {
+    list: Vec<Scope>,
+    known: FxHashMap<Scope, usize>,
+}
+
+impl Scopes {
+    fn number(&mut self, scope: Scope) -> usize {
+        *self.known.entry(scope).or_insert_with_key(|scope| {
+            self.list.push(scope.clone());
+            self.list.len() - 1
+        })
+    }
+}
+
+/// The bundles of the classes; a class is in one at most.
+fn bundles(terms: &[Term], classes: &[PodClass], scopes: &mut Scopes) -> Vec<Bundle> {
+    let of = |term: usize, list: &dyn Fn(&Ties) -> &[usize]| -> Vec<usize> {
+        (0..classes.len()).filter(|&class| list(&classes[class].ties).contains(&term)).collect()
+    };
+    let mut taken = BTreeSet::new();
+    let mut made = Vec::new();
+    for (number, _) in terms.iter().enumerate().filter(|(_, term)| term.kind == TermKind::Near && term.is_per_node()) {
+        let (owners, counted) = (of(number, &|ties| &ties.owns), of(number, &|ties| &ties.counted_by));
+        let closed = !counted.is_empty() && counted.iter().all(|class| owners.contains(class));
+        if !closed || owners.iter().any(|class| taken.contains(class)) {
+            continue;
+        }
+        taken.extend(owners.iter().copied());
+        let common = owners.iter().map(|&class| scopes.list[classes[class].scope].clone()).reduce(|a, b| a.within(&b));
+        if let Some(common) = common {
+            made.push(Bundle { classes: owners, scope: scopes.number(common) });
+        }
+    }
+    made
+}
+
+/// The cells of `scope` under the labels `keys`.
+fn divide(supply: &Supply, scope: &Scope, keys: &[&str], scopes: &mut Scopes) -> Vec<PodCell> {
+    let mut found: BTreeMap<BTreeMap<String, String>, Scope> = BTreeMap::new();
+    for (number, (template, offers)) in supply.templates.iter().zip(&scope.offers).enumerate() {
+        let labels: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
+        for offer in offers.iter().flat_map(FixedBitSet::ones) {
+            let defined = keys.iter().zip(&labels).filter_map(|(key, of)| Some(((*key).to_owned(), of[offer].clone()?)));
+            let nowhere = || Scope { offers: vec![None; supply.templates.len()] };
+            let cell = found.entry(defined.collect()).or_insert_with(nowhere);
+            cell.offers[number].get_or_insert_with(|| FixedBitSet::with_capacity(template.offers.len())).insert(offer);
+        }
+    }
+    found.into_iter().map(|(domains, scope)| PodCell { domains, scope: scopes.number(scope) }).collect()
 }
 
 /// `resources` as one amount per dimension.
@@ -99,54 +236,59 @@ pub(super) fn amounts(resources: &Resources, dimensions: &[ResourceName]) -> Vec
 }
 
 fn signature(spec: &PodSpec) -> Signature<'_> {
-    (&spec.node_alternatives, &spec.tolerations)
+    (&spec.node_alternatives, &spec.volume_alternatives, &spec.tolerations)
 }
 
-/// Specs that differ in what the program sees, and the pods of each.
-struct DistinctSpecs<'a> {
-    by_value: Vec<&'a PodSpec>,
-    pods: Vec<Vec<usize>>,
-}
+/// What tells kinds of pods apart, before anything is known of rules between them.
+type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
-fn distinct_specs(pods: &[Pod]) -> DistinctSpecs<'_> {
-    let mut by_pointer: FxHashMap<*const PodSpec, usize> = FxHashMap::default();
-    let mut known: BTreeMap<(Signature<'_>, &Resources, i32), usize> = BTreeMap::new();
-    let mut found = DistinctSpecs { by_value: Vec::new(), pods: Vec::new() };
+/// The kinds of pods with the pods of each. Labels and namespaces count only where some pod has a rule that looks at them.
+fn kinds(pods: &[Pod]) -> (Vec<Kind<'_>>, Vec<Vec<usize>>) {
+    static NO_LABELS: Labels = Labels::new();
+    let tied = pods.iter().any(|pod| !pod.spec.spreads.is_empty() || !pod.spec.near.is_empty() || !pod.spec.apart.is_empty());
+    let mut by_pointer: FxHashMap<(*const PodSpec, &str, *const Labels), usize> = FxHashMap::default();
+    let mut known: BTreeMap<KindKey<'_>, usize> = BTreeMap::new();
+    let (mut kinds, mut members): (Vec<Kind<'_>>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
     for (number, pod) in pods.iter().enumerate() {
-        let spec = *by_pointer.entry(Arc::as_ptr(&pod.spec)).or_insert_with(|| {
-            let key = (signature(&pod.spec), &pod.spec.requests, pod.spec.priority);
-            *known.entry(key).or_insert_with(|| {
-                found.by_value.push(&pod.spec);
-                found.pods.push(Vec::new());
-                found.by_value.len() - 1
+        let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
+        let kind = *by_pointer.entry((Arc::as_ptr(&pod.spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
+            *known.entry((&pod.spec, namespace, labels)).or_insert_with(|| {
+                kinds.push(Kind { spec: &pod.spec, namespace, labels, pods: 0 });
+                members.push(Vec::new());
+                kinds.len() - 1
             })
         });
-        found.pods[spec].push(number);
+        kinds[kind].pods += 1;
+        members[kind].push(number);
     }
-    found
+    (kinds, members)
 }
 
 /// Answers where alternatives lead to, each once per market.
 #[derive(Default)]
 struct Reach<'a> {
     known: BTreeMap<(usize, &'a Requirements), (FixedBitSet, FixedBitSet)>,
+    universes: BTreeMap<NodeFilter<'a>, BTreeSet<String>>,
+}
+
+/// Which nodes are domains of a spread constraint.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct NodeFilter<'a> {
+    alternatives: Option<&'a Vec<Requirements>>,
+    tolerations: Option<&'a Vec<Toleration>>,
+    key: &'a str,
 }
 
 impl<'a> Reach<'a> {
     fn scope(&mut self, supply: &Supply, alternatives: &'a [Requirements], tolerations: &[Toleration]) -> Scope {
-        let offers = supply.templates.iter().map(|template| self.offers(template, alternatives, tolerations)).collect();
-        Scope { offers }
+        let offers = supply
+            .templates
+            .iter()
+            .map(|template| if template.tolerated_by(tolerations) { self.offers(template, alternatives) } else { None });
+        Scope { offers: offers.collect() }
     }
 
-    fn offers(
-        &mut self,
-        template: &Template,
-        alternatives: &'a [Requirements],
-        tolerations: &[Toleration],
-    ) -> Option<FixedBitSet> {
-        if !template.tolerated_by(tolerations) {
-            return None;
-        }
+    fn offers(&mut self, template: &Template, alternatives: &'a [Requirements]) -> Option<FixedBitSet> {
         let mut found = FixedBitSet::with_capacity(template.offers.len());
         for alternative in alternatives.iter().filter(|wanted| template.requirements.compatible(wanted)) {
             let market = Arc::as_ptr(&template.market) as usize;
@@ -157,5 +299,32 @@ impl<'a> Reach<'a> {
             found.extend(offers.filter(|(_, o)| meets(o.of_type) && cells.contains(o.cell)).map(|(number, _)| number));
         }
         (!found.is_clear()).then_some(found)
+    }
+
+    /// The domains of a spread constraint: the values of its label on the offers that its node filter admits.
+    fn universe(&mut self, supply: &Supply, spec: &'a PodSpec, spread: &'a TopologySpread) -> BTreeSet<String> {
+        let filter = NodeFilter {
+            alternatives: spread.honors_affinity.then_some(&spec.node_alternatives),
+            tolerations: spread.honors_taints.then_some(&spec.tolerations),
+            key: &spread.topology_key,
+        };
+        if let Some(known) = self.universes.get(&filter) {
+            return known.clone();
+        }
+        let mut found = BTreeSet::new();
+        for template in &supply.templates {
+            if filter.tolerations.is_some_and(|tolerations| !template.tolerated_by(tolerations)) {
+                continue;
+            }
+            let labels = template.labels_of_offers(filter.key);
+            let admitted = match filter.alternatives {
+                Some(alternatives) => self.offers(template, alternatives),
+                None => Some(crate::planning::market::all(template.offers.len())),
+            };
+            let usable = |offer: &usize| template.types[template.offers[*offer].of_type].is_usable();
+            found.extend(admitted.iter().flat_map(FixedBitSet::ones).filter(usable).filter_map(|offer| labels[offer].clone()));
+        }
+        self.universes.insert(filter, found.clone());
+        found
     }
 }

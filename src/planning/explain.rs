@@ -100,7 +100,7 @@ pub fn explain_pod(cluster: &ClusterView, planned: &Planned, pod: usize) -> Opti
     let node = planned.plan.nodes.iter().position(|node| node.pods.binary_search(&pod).is_ok())?;
     let tier = planned.tiers.get(planned.origins.get(node)?.tier)?;
     let class = planned.demand.class_of[pod];
-    let in_tier = tier.program.members.iter().position(|members| members.contains(&class));
+    let in_tier = tier.program.class_of(class, &planned.origins[node], &planned.demand);
     let dual = in_tier.and_then(|class| tier.solution.duals.get(class)).copied();
     let marginal_price = dual.filter(|dual| *dual > 0.0).map(|dual| dual / 1e6);
     Some(PodExplanation::Placed { node: Box::new(explain_node(cluster, planned, node)?), marginal_price })
@@ -116,7 +116,7 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
     for &pod in &made.pods {
         *counts.entry(planned.demand.class_of[pod]).or_default() += 1;
     }
-    let load = holders.load(origin.template, counts.into_iter());
+    let load = holders.load(origin.template, origin.offer, counts.into_iter());
     let chosen_cost = template.cost(origin.offer);
     let difference =
         |offer: usize| Difference { offering: template.candidate(offer), per_hour: template.cost(offer) - chosen_cost };

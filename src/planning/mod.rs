@@ -2,7 +2,9 @@
 //!
 //! [`plan`] is the way in: a `ClusterView` and a `Catalog` go in, a [`Planned`] comes out. [`explain`] says why it is as it is.
 
+mod arrangement;
 mod assembly;
+mod blocks;
 mod candidates;
 mod cost;
 mod demand;
@@ -16,6 +18,7 @@ mod plan;
 mod program;
 mod reasons;
 mod supply;
+mod terms;
 mod tier;
 mod variants;
 pub mod verifier;

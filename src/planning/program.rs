@@ -9,16 +9,19 @@
 //! stands for all. Pods that differ only in what does not matter in the tier (a toleration of another tier's taint; the priority
 //! where nothing is limited) are one class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::planning::demand::{Demand, PodClass, amounts};
+use crate::planning::arrangement::{Arrangement, Cap, Role};
+use crate::planning::blocks::Choices;
+use crate::planning::demand::{Bundle, Demand, amounts};
 use crate::planning::min_values;
+use crate::planning::plan::NodeOrigin;
 use crate::planning::supply::{Supply, Template};
 use crate::solver::problem::LARGEST_AMOUNT;
-use crate::solver::{Class, Problem, Shape, SideRow};
+use crate::solver::{Class, NodeRule, Problem, Shape, SideRow, Solution};
 
 /// The most by which the penalty grows from one priority to the next: a pod outweighs so many pods of the priority below. More
 /// would drown the price of nodes in the LP's rounding.
@@ -49,8 +52,12 @@ pub struct TierProgram {
     pub weight: i32,
     /// The program.
     pub problem: Problem,
-    /// Per class of the program: the classes of the [`Demand`] that it joins, highest priority first.
+    /// Per class of the program: the units of the arrangement that it joins, highest priority first.
     pub members: Vec<Vec<usize>>,
+    /// Units and what ties them.
+    pub arrangement: Arrangement,
+    /// The choices of the arrangement's blocks.
+    pub(super) choices: Choices,
     /// Per shape.
     pub origins: Vec<ShapeOrigin>,
     /// Per side row.
@@ -73,7 +80,9 @@ impl TierProgram {
     #[must_use]
     pub fn new(supply: &Supply, demand: &Demand, left: &[u32], weight: i32) -> Option<Self> {
         let mut live = FixedBitSet::with_capacity(demand.scopes.len());
-        live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).map(|(class, _)| class.scope));
+        live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).flat_map(|(class, _)| class.scopes()));
+        let in_reach = |bundle: &&Bundle| bundle.classes.iter().any(|&class| left[class] > 0);
+        live.extend(demand.bundles.iter().filter(in_reach).map(|bundle| bundle.scope));
         let mut rows = limit_rows(supply, weight);
         let mut sets = Sets::default();
         let mut drafts: Vec<(Draft, ShapeOrigin)> = Vec::new();
@@ -86,30 +95,41 @@ impl TierProgram {
                 }
             });
         }
-        let holds = |class: &PodClass| {
-            class.request.iter().all(|&amount| amount < LARGEST_AMOUNT)
-                && drafts
-                    .iter()
-                    .any(|(draft, _)| sets.list[draft.set].contains(class.scope) && fits(&class.request, &draft.capacity))
-        };
-        let placeable: Vec<usize> =
-            (0..demand.classes.len()).filter(|&class| left[class] > 0 && holds(&demand.classes[class])).collect();
-        if placeable.is_empty() {
+        let mut largest = LargestRooms { drafts: &drafts, sets: &sets, known: BTreeMap::new() };
+        let arrangement = Arrangement::new(demand, left, &mut |pods, scope| {
+            let request = total_request(demand, pods);
+            request.iter().all(|&amount| amount < LARGEST_AMOUNT) && largest.of(scope).iter().any(|room| fits(&request, room))
+        });
+        if arrangement.units.is_empty() {
             return None;
         }
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
         let dearest = drafts.iter().map(|(draft, _)| draft.cost).max().unwrap_or(1);
-        let penalties = penalties(demand, &placeable, left, dearest, !rows.is_empty());
-        let (classes, members) = join_classes(demand, &placeable, left, &penalties, &sets);
-        let (eligibility, eligible_of_set) = eligibility(demand, &members, &sets);
+        let penalties = penalties(demand, &arrangement, left, dearest, !rows.is_empty());
+        let (classes, members) = join_units(demand, &arrangement, &penalties, &sets);
+        let (eligibility, eligible_of_set) = eligibility(&arrangement, &members, &sets);
+        let mut class_of = vec![0; arrangement.units.len()];
+        for (class, units) in members.iter().enumerate() {
+            units.iter().for_each(|&unit| class_of[unit] = class);
+        }
+        let choices = Choices::new(&arrangement, &class_of, &|class| penalties[&demand.classes[class].priority]);
         let renumbered: BTreeMap<usize, usize> = rows.iter().map(|(row, _)| *row).zip(0..).collect();
-        let mut problem = Problem { dimensions: demand.dimensions.len(), classes, eligibility, ..Problem::default() };
+        let mut problem = Problem {
+            dimensions: demand.dimensions.len(),
+            classes,
+            eligibility,
+            node_rules: node_rules(&arrangement, &members),
+            choices: choices.choices.clone(),
+            choice_rows: choices.rows.clone(),
+            ..Problem::default()
+        };
         let mut origins = Vec::new();
+        let mut alike: FxHashMap<Draft, ()> = FxHashMap::default();
         for (draft, origin) in drafts {
             let eligible = eligible_of_set[draft.set];
             let useful = problem.eligibility[eligible].ones().any(|class| fits(&problem.classes[class].request, &draft.capacity));
-            if useful {
+            if useful && alike.insert(Draft { set: eligible, ..draft.clone() }, ()).is_none() {
                 let Draft { capacity, bound_capacity, cost, usage, .. } = draft;
                 let usage = usage.iter().map(|(row, amount)| (renumbered[row], *amount)).collect();
                 problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage });
@@ -126,7 +146,73 @@ impl TierProgram {
                 SideRow { limit: limit.clamp(0, LARGEST_AMOUNT - 1) }
             })
             .collect();
-        Some(Self { weight, problem, members, origins, rows: limited })
+        Some(Self { weight, problem, members, arrangement, choices, origins, rows: limited })
+    }
+
+    /// How many of each unit `solution` places.
+    ///
+    /// Pods that it leaves are taken from the units of their class, the last first, and then from domains that would be fuller than
+    /// their terms allow without them.
+    #[must_use]
+    pub fn quantities(&self, solution: &Solution) -> Vec<u32> {
+        let mut quantities = self.choices.quantities(&self.arrangement, &solution.choices);
+        for (units, &unplaced) in self.members.iter().zip(&solution.unplaced) {
+            let mut over = unplaced;
+            for &unit in units.iter().rev() {
+                let gone = over.min(quantities[unit]);
+                quantities[unit] -= gone;
+                over -= gone;
+            }
+        }
+        if solution.unplaced.iter().any(|&pods| pods > 0) {
+            self.arrangement.mend(&mut quantities);
+        }
+        quantities
+    }
+
+    /// The class of the program that pods of `class` of the demand belong to on a node of that origin.
+    #[must_use]
+    pub fn class_of(&self, class: usize, origin: &NodeOrigin, demand: &Demand) -> Option<usize> {
+        let scope = demand.scope_at(class, origin.template, origin.offer);
+        let here = |unit: &usize| {
+            let unit = &self.arrangement.units[*unit];
+            unit.pods.iter().any(|entry| entry.0 == class) && (unit.scope == scope || unit.pods.len() > 1)
+        };
+        self.members.iter().position(|units| units.iter().any(here))
+    }
+}
+
+/// What the pods of a unit ask for together.
+fn total_request(demand: &Demand, pods: &[(usize, u32)]) -> Vec<i64> {
+    let mut total = vec![0_i64; demand.dimensions.len()];
+    for &(class, count) in pods {
+        for (sum, &amount) in total.iter_mut().zip(&demand.classes[class].request) {
+            *sum = sum.saturating_add(amount.saturating_mul(i64::from(count)));
+        }
+    }
+    total
+}
+
+/// The rooms in a scope that no other room there exceeds in every dimension.
+struct LargestRooms<'a> {
+    drafts: &'a [(Draft, ShapeOrigin)],
+    sets: &'a Sets,
+    known: BTreeMap<usize, Vec<&'a [i64]>>,
+}
+
+impl<'a> LargestRooms<'a> {
+    fn of(&mut self, scope: usize) -> &[&'a [i64]] {
+        let (drafts, sets) = (self.drafts, self.sets);
+        self.known.entry(scope).or_insert_with(|| {
+            let mut rooms: Vec<&'a [i64]> = Vec::new();
+            for (draft, _) in drafts.iter().filter(|(draft, _)| sets.list[draft.set].contains(scope)) {
+                if !rooms.iter().any(|room| fits(&draft.capacity, room)) {
+                    rooms.retain(|room| !fits(room, &draft.capacity));
+                    rooms.push(&draft.capacity);
+                }
+            }
+            rooms
+        })
     }
 }
 
@@ -246,9 +332,10 @@ fn draft_shapes(
 /// priority by the same factor at each step, by [`PENALTY_GROWTH`] if the sum over all pods stays below half of
 /// [`LARGEST_AMOUNT`] and by the largest smaller factor that keeps it there otherwise. So a pod is not left for the sake of
 /// fewer pods of the next lower priority than that factor; this is lexicographic in all but extreme cases, not in all.
-fn penalties(demand: &Demand, placeable: &[usize], left: &[u32], dearest: i64, limited: bool) -> BTreeMap<i32, i64> {
+fn penalties(demand: &Demand, arrangement: &Arrangement, left: &[u32], dearest: i64, limited: bool) -> BTreeMap<i32, i64> {
+    let placeable: BTreeSet<usize> = arrangement.units.iter().flat_map(|unit| unit.pods.iter().map(|entry| entry.0)).collect();
     let mut pods: BTreeMap<i32, i64> = BTreeMap::new();
-    for &class in placeable {
+    for class in placeable {
         *pods.entry(demand.classes[class].priority).or_default() += i64::from(left[class]);
     }
     let ceiling = (LARGEST_AMOUNT / 2 / pods.values().sum::<i64>().max(1)).max(1);
@@ -274,48 +361,72 @@ fn penalties(demand: &Demand, placeable: &[usize], left: &[u32], dearest: i64, l
     at(growth).0
 }
 
-/// What makes classes alike to a tier: the request, the sets of scopes that they are in, and the penalty.
-type Alike<'a> = (&'a [i64], &'a [usize], i64);
+/// What makes units alike to a tier: the request, the sets of scopes that they are in, the penalty, the limit per node and the parts in
+/// node rules.
+type Alike<'a> = (Vec<i64>, &'a [usize], i64, Option<Cap>, &'a [(usize, Role)]);
 
-/// Joins the classes that the tier cannot tell apart.
-fn join_classes(
+/// Joins the units that the tier cannot tell apart.
+fn join_units(
     demand: &Demand,
-    placeable: &[usize],
-    left: &[u32],
+    arrangement: &Arrangement,
     penalties: &BTreeMap<i32, i64>,
     sets: &Sets,
 ) -> (Vec<Class>, Vec<Vec<usize>>) {
     let mut sets_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for &class in placeable {
-        let scope = demand.classes[class].scope;
-        sets_of.entry(scope).or_insert_with(|| (0..sets.list.len()).filter(|&set| sets.list[set].contains(scope)).collect());
+    for unit in &arrangement.units {
+        let of = || (0..sets.list.len()).filter(|&set| sets.list[set].contains(unit.scope)).collect();
+        sets_of.entry(unit.scope).or_insert_with(of);
     }
     let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
-    for &number in placeable {
-        let class = &demand.classes[number];
-        let key = (class.request.as_slice(), sets_of[&class.scope].as_slice(), penalties[&class.priority]);
-        joined.entry(key).or_default().push(number);
+    for (number, unit) in arrangement.units.iter().enumerate() {
+        let penalty = |&(class, pods): &(usize, u32)| penalties[&demand.classes[class].priority].saturating_mul(i64::from(pods));
+        let penalty = unit.pods.iter().map(penalty).fold(0, i64::saturating_add).min(LARGEST_AMOUNT - 1);
+        let request = total_request(demand, &unit.pods);
+        joined.entry((request, &sets_of[&unit.scope], penalty, unit.cap, &unit.roles)).or_default().push(number);
     }
     let mut classes = Vec::with_capacity(joined.len());
     let mut members = Vec::with_capacity(joined.len());
-    for ((request, _, penalty), mut of) in joined {
-        of.sort_by_key(|&class| (std::cmp::Reverse(demand.classes[class].priority), class));
-        let pods = of.iter().fold(0_u32, |sum, &class| sum.saturating_add(left[class]));
-        classes.push(Class { demand: pods, request: request.to_vec(), penalty, most_per_node: u32::MAX });
+    for ((request, _, penalty, cap, _), mut of) in joined {
+        let priority = |unit: usize| demand.classes[arrangement.units[unit].pods[0].0].priority;
+        of.sort_by_key(|&unit| (std::cmp::Reverse(priority(unit)), unit));
+        let pods = of.iter().fold(0_u32, |sum, &unit| sum.saturating_add(arrangement.units[unit].fixed));
+        let together = u32::try_from(of.len()).unwrap_or(u32::MAX);
+        let most_per_node = cap.map_or(u32::MAX, |cap| cap.most.saturating_mul(together));
+        classes.push(Class { demand: pods, request, penalty, most_per_node });
         members.push(of);
     }
     (classes, members)
 }
 
+/// The node rules of the arrangement over the classes of the program.
+fn node_rules(arrangement: &Arrangement, members: &[Vec<usize>]) -> Vec<NodeRule> {
+    let mut made: Vec<NodeRule> = arrangement
+        .rules
+        .iter()
+        .map(|rule| NodeRule { guards: Vec::new(), members: Vec::new(), least: rule.least, most: rule.most })
+        .collect();
+    for (class, units) in members.iter().enumerate() {
+        for &(rule, role) in units.first().map_or(&[][..], |&unit| &arrangement.units[unit].roles) {
+            if role != Role::Member {
+                made[rule].guards.push(class);
+            }
+            if role != Role::Guard {
+                made[rule].members.push(class);
+            }
+        }
+    }
+    made
+}
+
 /// The sets of scopes as sets of classes, each once, and which of them each set of scopes became.
-fn eligibility(demand: &Demand, members: &[Vec<usize>], sets: &Sets) -> (Vec<FixedBitSet>, Vec<usize>) {
+fn eligibility(arrangement: &Arrangement, members: &[Vec<usize>], sets: &Sets) -> (Vec<FixedBitSet>, Vec<usize>) {
     let mut made = Sets::default();
     let of_set = sets
         .list
         .iter()
         .map(|set| {
             let mut classes = FixedBitSet::with_capacity(members.len());
-            classes.extend((0..members.len()).filter(|&class| set.contains(demand.classes[members[class][0]].scope)));
+            classes.extend((0..members.len()).filter(|&class| set.contains(arrangement.units[members[class][0]].scope)));
             made.number(&classes)
         })
         .collect();

@@ -9,7 +9,7 @@
 //! template and meets the type in a cell that the template allows (Karpenter core v1.15.0,
 //! `pkg/controllers/provisioning/scheduling/scheduler.go`, daemon overhead groups).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
@@ -26,7 +26,7 @@ use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
 use crate::domain::taint::{Taint, Toleration, first_untolerated};
 use crate::planning::cost::CostModel;
-use crate::planning::market::{Cell, Market};
+use crate::planning::market::{Cell, Market, is_offering_label};
 use crate::planning::plan::PlanError;
 use crate::planning::variants;
 
@@ -107,6 +107,23 @@ impl Template {
         &self.market.types[self.types[of_type].in_market].name
     }
 
+    /// The value of label `key` on a node of each offer; `None` where such a node has no such label.
+    #[must_use]
+    pub fn labels_of_offers(&self, key: &str) -> Vec<Option<String>> {
+        if is_offering_label(key) {
+            return (0..self.offers.len()).map(|offer| self.cell(offer).value(key).map(str::to_owned)).collect();
+        }
+        let single = |wanted: Option<&Requirement>| {
+            let values = wanted?.finite()?;
+            values.first().filter(|_| values.len() == 1).cloned()
+        };
+        let own = single(self.requirements.get(key));
+        let types =
+            self.types.iter().map(|t| own.clone().or_else(|| single(self.market.types[t.in_market].requirements.get(key))));
+        let types: Vec<Option<String>> = types.collect();
+        self.offers.iter().map(|offer| types[offer.of_type].clone()).collect()
+    }
+
     /// What EC2 says a node of `of_type` has.
     #[must_use]
     pub fn capacity(&self, of_type: usize) -> &Resources {
@@ -179,7 +196,9 @@ impl Supply {
         specs.extend(cluster.daemon_sets.iter().map(|daemon_set| &daemon_set.spec));
         specs.sort_by_key(|spec| Arc::as_ptr(spec));
         specs.dedup_by_key(|spec| Arc::as_ptr(spec));
-        let mentioned = variants::mentions(specs.iter().flat_map(|spec| &spec.node_alternatives));
+        let alternatives = specs.iter().flat_map(|spec| spec.node_alternatives.iter().chain(&spec.volume_alternatives));
+        let domains: BTreeSet<&str> = specs.iter().flat_map(|spec| topology_keys(spec)).collect();
+        let mentioned = variants::mentions(alternatives, domains);
 
         let mut markets: BTreeMap<&str, (Arc<Market>, Rooms<'_>)> = BTreeMap::new();
         let mut templates = Vec::new();
@@ -223,6 +242,12 @@ impl Supply {
         }
         Ok(Self { templates })
     }
+}
+
+/// The labels whose values are domains of a rule of the pod.
+fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
+    let spreads = spec.spreads.iter().map(|spread| spread.topology_key.as_str());
+    spreads.chain(spec.near.iter().chain(&spec.apart).map(|term| term.topology_key.as_str()))
 }
 
 /// The requirements of `pool`, of its labels, and of what every node of it carries.

@@ -83,7 +83,7 @@ pub(super) fn solve(
     if solved.solution.unplaced.iter().all(|&pods| pods == 0) {
         return Ok(solved);
     }
-    let placed = placed(&solved, left);
+    let placed = placed(&solved, demand);
     let Some(program) = TierProgram::new(supply, demand, &placed, solved.program.weight) else { return Ok(solved) };
     let solution = effort.spend(&program, share)?;
     solved.bound = solved.bound.max(without_penalties(&program, &solution));
@@ -113,15 +113,13 @@ fn without_penalties(program: &TierProgram, solution: &Solution) -> i64 {
     i64::try_from((i128::from(solution.bound) - penalties).max(0)).unwrap_or(i64::MAX)
 }
 
-/// How many pods of each class of the demand are placed, the highest priorities first.
-fn placed(solved: &SolvedTier, left: &[u32]) -> Vec<u32> {
-    let mut placed = vec![0; left.len()];
-    let classes = solved.program.members.iter().zip(&solved.program.problem.classes).zip(&solved.solution.unplaced);
-    for ((members, class), unplaced) in classes {
-        let mut rest = class.demand.saturating_sub(*unplaced);
-        for &member in members {
-            placed[member] = rest.min(left[member]);
-            rest -= placed[member];
+/// How many pods of each class of the demand are placed.
+fn placed(solved: &SolvedTier, demand: &Demand) -> Vec<u32> {
+    let mut placed = vec![0; demand.classes.len()];
+    let quantities = solved.program.quantities(&solved.solution);
+    for (unit, quantity) in solved.program.arrangement.units.iter().zip(quantities) {
+        for &(class, pods) in &unit.pods {
+            placed[class] += pods * quantity;
         }
     }
     placed

@@ -16,15 +16,21 @@ use crate::domain::requirement::{Requirement, Requirements};
 /// More variants than this make no plan: the labels are then a naming scheme, not a choice.
 const LARGEST_NUMBER: usize = 1_024;
 
-/// The requirements of pods and DaemonSets on each label, each once.
-pub(super) type Mentions<'a> = BTreeMap<&'a str, BTreeSet<&'a Requirement>>;
+/// What pods and DaemonSets say about labels.
+#[derive(Default)]
+pub(super) struct Mentions<'a> {
+    /// Requirements on each label, each once.
+    requirements: BTreeMap<&'a str, BTreeSet<&'a Requirement>>,
+    /// Labels whose every value is a domain of its own.
+    domains: BTreeSet<&'a str>,
+}
 
-/// Collects what the alternatives of pods say about labels.
-pub(super) fn mentions<'a>(alternatives: impl Iterator<Item = &'a Requirements>) -> Mentions<'a> {
-    let mut found = Mentions::new();
+/// Collects what the alternatives of pods say about labels; `domains` are topology labels.
+pub(super) fn mentions<'a>(alternatives: impl Iterator<Item = &'a Requirements>, domains: BTreeSet<&'a str>) -> Mentions<'a> {
+    let mut found = Mentions { domains, ..Mentions::default() };
     for alternative in alternatives {
         for (key, requirement) in alternative.iter() {
-            found.entry(key).or_default().insert(requirement);
+            found.requirements.entry(key).or_default().insert(requirement);
         }
     }
     found
@@ -44,13 +50,17 @@ pub(super) fn variants(requirements: &Requirements, mentioned: &Mentions<'_>) ->
         .filter(|(key, requirement)| !labels::is_well_known(key) && !is_status(key) && !requirement.is_none())
         .map(|(key, requirement)| (key, requirement.clone()))
         .collect();
-    if requirements.get(labels::TENANCY).is_some() || mentioned.contains_key(labels::TENANCY) {
+    if requirements.get(labels::TENANCY).is_some() || mentioned.requirements.contains_key(labels::TENANCY) {
         let sold = Requirement::one_of(["dedicated", "default"]);
         let allowed = requirements.get(labels::TENANCY).map_or_else(|| sold.clone(), |wanted| wanted.intersection(&sold));
         open.insert(labels::TENANCY, allowed);
     }
     for (key, allowed) in open {
-        let values = representatives(key, &allowed, mentioned.get(key).unwrap_or(&nothing));
+        let requirements = mentioned.requirements.get(key).unwrap_or(&nothing);
+        let values = match allowed.finite() {
+            Some(values) if mentioned.domains.contains(key) => values.iter().cloned().collect(),
+            _ => representatives(key, &allowed, requirements),
+        };
         let number = made.len().saturating_mul(values.len());
         if number > LARGEST_NUMBER {
             return Err(number);
@@ -145,7 +155,7 @@ mod tests {
                 pod
             })
             .collect();
-        let found = variants(&pool, &mentions(pods.iter())).expect("few variants");
+        let found = variants(&pool, &mentions(pods.iter(), BTreeSet::new())).expect("few variants");
         let values: Vec<&str> = found.iter().filter_map(|variant| variant.get(key).map(String::as_str)).collect();
         assert_eq!(values, expected, "{key}: {asked:?}");
     }
@@ -182,6 +192,6 @@ mod tests {
                 pods.push(pod);
             }
         }
-        assert_eq!(variants(&pool, &mentions(pods.iter())), Err(13 * 13 * 13));
+        assert_eq!(variants(&pool, &mentions(pods.iter(), BTreeSet::new())), Err(13 * 13 * 13));
     }
 }

@@ -1,0 +1,494 @@
+//! How the pods of one tier are divided into *units*, and what ties the units together.
+//!
+//! A unit is a number of pods of one class in one cell (or, where pods must share a node, a whole bundle of them). Classes without
+//! terms over topology labels have one unit. The others are divided by domain, and *blocks* say which numbers are allowed:
+//!
+//! * *Even*: one class under one spread constraint of its own. With `Z` domains and skew `k` its counts are `level + extra_z`,
+//!   `0 <= extra_z <= k`, in all `n`; where some domain of the universe cannot hold the pods, the level is 0.
+//! * *One domain*: classes that must all be near one another; one domain takes them all.
+//! * *Free*: whatever else classes share terms over. The counts are free, and each term is a set of rows over them (see `blocks`).
+//!
+//! Terms over `kubernetes.io/hostname`, and host ports, are rules about single nodes. A rule that concerns one class alone is a limit
+//! per node (a *cap*).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::planning::demand::Demand;
+use crate::planning::terms::{Term, TermKind};
+
+/// A limit on the pods of one class on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cap {
+    /// How many.
+    pub most: u32,
+    /// Units of equal kin may be joined into one class of the program: their number where it is fixed, something unique where not.
+    ///
+    /// Units of one number `n` each and cap `k` may be joined under the cap `G k`: with `t_j <= G k` of them on node `j`, giving each
+    /// unit `t_j / G` there keeps `n` and `k`, and by the integrality of flows there is a whole division as well.
+    pub kin: (bool, u32),
+}
+
+/// The part that a unit has in a node rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The rule holds where it stands.
+    Guard,
+    /// The rule counts it.
+    Member,
+    /// Both.
+    GuardAndMember,
+}
+
+/// Pods that stand in one cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Classes of the demand and how many pods of each make one: `[(class, 1)]` but for bundles.
+    pub pods: Vec<(usize, u32)>,
+    /// Index into `Demand::scopes`.
+    pub scope: usize,
+    /// How many there are whatever is decided.
+    pub fixed: u32,
+    /// Limit per node.
+    pub cap: Option<Cap>,
+    /// Its parts in the node rules, ascending.
+    pub roles: Vec<(usize, Role)>,
+}
+
+/// A rule about what stands together on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleLimits {
+    /// Fewest pods of the members.
+    pub least: u32,
+    /// Most pods of the members.
+    pub most: u32,
+}
+
+/// Units whose numbers are decided together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// One class, evenly over domains.
+    Even {
+        /// One unit per domain.
+        units: Vec<usize>,
+        /// How many pods in all; each unit has the lower end of `level` of them already.
+        pods: u32,
+        /// Largest extra of a domain.
+        skew: u32,
+        /// Range of the level.
+        level: (u32, u32),
+    },
+    /// All in one domain: per domain the units with their numbers.
+    OneDomain {
+        /// At least one.
+        options: Vec<Vec<(usize, u32)>>,
+    },
+    /// Classes with shared terms.
+    Free {
+        /// Per class: how many pods, and its units.
+        classes: Vec<FreeClass>,
+        /// The terms.
+        terms: Vec<FreeTerm>,
+    },
+}
+
+/// A class of a free block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeClass {
+    /// Class of the demand.
+    pub class: usize,
+    /// How many pods.
+    pub pods: u32,
+    /// One unit per cell.
+    pub units: Vec<usize>,
+}
+
+/// A term of a free block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeTerm {
+    /// What it asks for.
+    pub kind: TermKind,
+    /// The domains, by name.
+    pub domains: Vec<FreeDomain>,
+}
+
+/// A domain of a term.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FreeDomain {
+    /// Units in it that own the term and are counted by it.
+    pub both: Vec<usize>,
+    /// Units that own it only.
+    pub owners: Vec<usize>,
+    /// Units that are counted only.
+    pub counted: Vec<usize>,
+    /// Whether the least filled domain is sought here too.
+    pub in_universe: bool,
+}
+
+impl FreeTerm {
+    /// Takes pods of owners out of the first domain where the term does not hold; whether there was one.
+    fn mend(&self, quantities: &mut [u32]) -> bool {
+        let sum = |units: &[usize], quantities: &[u32]| units.iter().map(|&unit| quantities[unit]).sum::<u32>();
+        let counted = |domain: &FreeDomain, quantities: &[u32]| sum(&domain.both, quantities) + sum(&domain.counted, quantities);
+        let in_universe = self.domains.iter().filter(|domain| domain.in_universe);
+        let least = in_universe.map(|domain| counted(domain, quantities)).min().unwrap_or(0);
+        let founders = self.domains.iter().all(|domain| domain.counted.is_empty());
+        for domain in &self.domains {
+            let owners = || domain.both.iter().chain(&domain.owners).copied();
+            let Some(owner) = owners().find(|&unit| quantities[unit] > 0) else { continue };
+            let broken = match &self.kind {
+                TermKind::Spread { max_skew, grounded, .. } => {
+                    counted(domain, quantities) > max_skew.saturating_add(if *grounded { 0 } else { least })
+                }
+                TermKind::Near => sum(if founders { &domain.both } else { &domain.counted }, quantities) == 0,
+                TermKind::Apart => false,
+            };
+            if broken {
+                quantities[owner] -= 1;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Units, node rules and blocks of a tier.
+#[derive(Clone, Debug, Default)]
+pub struct Arrangement {
+    /// Units.
+    pub units: Vec<Unit>,
+    /// Node rules.
+    pub rules: Vec<RuleLimits>,
+    /// Blocks.
+    pub blocks: Vec<Block>,
+}
+
+/// Whether some node of the tier in a scope holds such pods: `(pods, scope)`.
+pub(super) type Holds<'a> = &'a mut dyn FnMut(&[(usize, u32)], usize) -> bool;
+
+/// Where the pods of a class stand in the rules about single nodes.
+#[derive(Clone, Default)]
+struct NodeTies {
+    /// Limits that concern the class alone.
+    cap: Option<u32>,
+    roles: Vec<(usize, Role)>,
+}
+
+impl Arrangement {
+    /// The arrangement of `left[class]` pods of each class.
+    pub(super) fn new(demand: &Demand, left: &[u32], holds: Holds<'_>) -> Self {
+        let mut made = Self::default();
+        let in_bundle: BTreeSet<usize> = demand.bundles.iter().flat_map(|bundle| bundle.classes.iter().copied()).collect();
+        let active: Vec<bool> = (0..demand.classes.len())
+            .map(|class| {
+                let of = &demand.classes[class];
+                let mut scopes = of.scopes();
+                left[class] > 0 && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
+            })
+            .collect();
+        let ties = made.node_ties(demand, &active, &in_bundle);
+        for bundle in &demand.bundles {
+            let pods: Vec<(usize, u32)> = bundle.classes.iter().map(|&class| (class, left[class])).collect();
+            let whole = |&class: &usize| left[class] as usize == demand.classes[class].pods.len();
+            let free = |&class: &usize| {
+                ties[class].roles.is_empty() && ties[class].cap.is_none() && demand.classes[class].cells.is_empty()
+            };
+            if bundle.classes.iter().all(|class| whole(class) && free(class)) && holds(&pods, bundle.scope) {
+                made.units.push(Unit { pods, scope: bundle.scope, fixed: 1, cap: None, roles: Vec::new() });
+            }
+        }
+        for members in components(demand, &active, &in_bundle) {
+            match members.as_slice() {
+                &[class] if demand.classes[class].cells.is_empty() => {
+                    made.add_unit(class, demand.classes[class].scope, left[class], left[class], &ties);
+                }
+                _ => made.tied(demand, left, &members, &ties, holds),
+            }
+        }
+        made
+    }
+
+    /// Adds a unit of `class` with `fixed` pods at least and `most` at most; its index.
+    fn add_unit(&mut self, class: usize, scope: usize, fixed: u32, most: u32, ties: &[NodeTies]) -> usize {
+        let unique = u32::try_from(self.units.len()).unwrap_or(u32::MAX);
+        let kin = if fixed == most { (true, fixed) } else { (false, unique) };
+        let cap = ties[class].cap.filter(|&cap| most > cap).map(|cap| Cap { most: cap, kin });
+        self.units.push(Unit { pods: vec![(class, 1)], scope, fixed, cap, roles: ties[class].roles.clone() });
+        self.units.len() - 1
+    }
+
+    /// Takes pods off `quantities`, some of which were left unplaced, until every block keeps its terms again.
+    pub(super) fn mend(&self, quantities: &mut [u32]) {
+        for block in &self.blocks {
+            match block {
+                Block::Even { units, skew, .. } => loop {
+                    let least = units.iter().map(|&unit| quantities[unit]).min().unwrap_or(0);
+                    let Some(&fullest) = units.iter().max_by_key(|&&unit| quantities[unit]) else { break };
+                    if quantities[fullest] <= least.saturating_add(*skew) {
+                        break;
+                    }
+                    quantities[fullest] -= 1;
+                },
+                Block::OneDomain { .. } => {}
+                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(quantities)) {},
+            }
+        }
+    }
+
+    /// Node rules of the active classes, and the part of each class in them.
+    fn node_ties(&mut self, demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> Vec<NodeTies> {
+        let mut ties = vec![NodeTies::default(); demand.classes.len()];
+        let own = Members::new(demand, active);
+        for (number, term) in demand.terms.iter().enumerate().filter(|(_, term)| term.is_per_node()) {
+            let (owners, counted) = (&own.owners[number], &own.counted[number]);
+            if owners.is_empty() {
+                continue;
+            }
+            let both: Vec<usize> = owners.iter().filter(|class| counted.contains(class)).copied().collect();
+            let only: Vec<usize> = owners.iter().filter(|class| !counted.contains(class)).copied().collect();
+            match &term.kind {
+                TermKind::Spread { max_skew, .. } => self.rule(&mut ties, owners, counted, 0, *max_skew),
+                TermKind::Apart => {
+                    self.rule(&mut ties, &both, counted, 0, 1);
+                    self.rule(&mut ties, &only, counted, 0, 0);
+                }
+                TermKind::Near => {
+                    let targets: Vec<usize> = counted.iter().filter(|class| !owners.contains(class)).copied().collect();
+                    if !owners.iter().all(|class| in_bundle.contains(class)) {
+                        self.rule(&mut ties, owners, &targets, 1, u32::MAX);
+                    }
+                }
+            }
+        }
+        let takers = |port: usize| -> Vec<usize> {
+            (0..demand.classes.len()).filter(|&class| active[class] && demand.classes[class].ties.ports.contains(&port)).collect()
+        };
+        let takers: Vec<Vec<usize>> = (0..demand.ports.len()).map(takers).collect();
+        let mut known = BTreeSet::new();
+        for (port, guards) in takers.iter().enumerate() {
+            let rivals = (0..demand.ports.len()).filter(|&other| demand.ports[other].conflicts(&demand.ports[port]));
+            let members: BTreeSet<usize> = rivals.flat_map(|other| takers[other].iter().copied()).collect();
+            let members: Vec<usize> = members.into_iter().collect();
+            if known.insert((guards.clone(), members.clone())) {
+                self.rule(&mut ties, guards, &members, 0, 1);
+            }
+        }
+        ties
+    }
+
+    /// Adds a rule, or a cap where it concerns one class alone.
+    fn rule(&mut self, ties: &mut [NodeTies], guards: &[usize], members: &[usize], least: u32, most: u32) {
+        if guards.is_empty() {
+            return;
+        }
+        if let (&[class], &[same], 1..) = (guards, members, most)
+            && class == same
+        {
+            ties[class].cap = Some(ties[class].cap.map_or(most, |cap| cap.min(most)));
+            return;
+        }
+        let number = self.rules.len();
+        self.rules.push(RuleLimits { least, most });
+        let classes: BTreeSet<usize> = guards.iter().chain(members).copied().collect();
+        for class in classes {
+            let role = match (guards.contains(&class), members.contains(&class)) {
+                (true, true) => Role::GuardAndMember,
+                (true, false) => Role::Guard,
+                _ => Role::Member,
+            };
+            ties[class].roles.push((number, role));
+        }
+    }
+
+    /// Units and block of classes that terms over topology labels tie together.
+    fn tied(&mut self, demand: &Demand, left: &[u32], members: &[usize], ties: &[NodeTies], holds: Holds<'_>) {
+        let terms: BTreeSet<usize> = members.iter().flat_map(|&class| label_terms(demand, class)).collect();
+        let own = Members::of(demand, members);
+        if let [number] = terms.iter().copied().collect::<Vec<usize>>()[..] {
+            let term = &demand.terms[number];
+            let (owners, counted) = (&own.owners[number], &own.counted[number]);
+            match (&term.kind, members) {
+                (TermKind::Spread { max_skew, universe, grounded }, &[class]) if owners == counted => {
+                    return self.even(demand, class, left[class], term, (*max_skew, universe, *grounded), ties, holds);
+                }
+                (TermKind::Near, _) if owners == counted => return self.one_domain(demand, left, members, term, ties, holds),
+                _ => {}
+            }
+        }
+        self.free(demand, left, members, &terms, ties, holds);
+    }
+
+    fn even(
+        &mut self,
+        demand: &Demand,
+        class: usize,
+        pods: u32,
+        term: &Term,
+        (skew, universe, grounded): (u32, &BTreeSet<String>, bool),
+        ties: &[NodeTies],
+        holds: Holds<'_>,
+    ) {
+        let cells: Vec<(&String, usize)> = demand.classes[class]
+            .cells
+            .iter()
+            .filter_map(|cell| Some((cell.domains.get(&term.key)?, cell.scope)))
+            .filter(|&(_, scope)| holds(&[(class, 1)], scope))
+            .collect();
+        let zones = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+        if zones == 0 {
+            return;
+        }
+        let grounded = grounded || universe.iter().any(|domain| cells.iter().all(|(cell, _)| *cell != domain));
+        let (pods, level) = if grounded {
+            (pods.min(zones.saturating_mul(skew)), (0, 0))
+        } else if skew == 1 {
+            (pods, (pods / zones, pods / zones))
+        } else {
+            (pods, (pods.div_ceil(zones).saturating_sub(skew), pods / zones))
+        };
+        let rest = pods - level.0 * zones;
+        let first = self.units.len();
+        for (_, scope) in cells {
+            let most = if rest == 0 { level.0 } else { level.1.saturating_add(skew).min(pods) };
+            self.add_unit(class, scope, level.0, most, ties);
+        }
+        if rest > 0 {
+            self.blocks.push(Block::Even { units: (first..self.units.len()).collect(), pods, skew, level });
+        }
+    }
+
+    fn one_domain(&mut self, demand: &Demand, left: &[u32], members: &[usize], term: &Term, ties: &[NodeTies], holds: Holds<'_>) {
+        let domains: BTreeSet<&String> = members
+            .iter()
+            .flat_map(|&class| &demand.classes[class].cells)
+            .filter_map(|cell| cell.domains.get(&term.key))
+            .collect();
+        let mut options = Vec::new();
+        for domain in domains {
+            let cell_of =
+                |class: usize| demand.classes[class].cells.iter().find(|cell| cell.domains.get(&term.key) == Some(domain));
+            let scopes: Option<Vec<(usize, usize)>> = members
+                .iter()
+                .map(|&class| {
+                    cell_of(class).map(|cell| (class, cell.scope)).filter(|&(class, scope)| holds(&[(class, 1)], scope))
+                })
+                .collect();
+            let Some(scopes) = scopes else { continue };
+            let option =
+                scopes.into_iter().map(|(class, scope)| (self.add_unit(class, scope, 0, left[class], ties), left[class]));
+            options.push(option.collect());
+        }
+        if !options.is_empty() {
+            self.blocks.push(Block::OneDomain { options });
+        }
+    }
+
+    fn free(
+        &mut self,
+        demand: &Demand,
+        left: &[u32],
+        members: &[usize],
+        terms: &BTreeSet<usize>,
+        ties: &[NodeTies],
+        holds: Holds<'_>,
+    ) {
+        let mut classes: Vec<FreeClass> = Vec::new();
+        let mut domains_of: BTreeMap<usize, &BTreeMap<String, String>> = BTreeMap::new();
+        for &class in members {
+            let of = &demand.classes[class];
+            // A pod that owns a spread or an affinity needs a node that has the label.
+            let needed = of.ties.owns.iter().map(|&term| &demand.terms[term]);
+            let needed: Vec<&str> =
+                needed.filter(|term| !term.is_per_node() && term.kind != TermKind::Apart).map(|term| term.key.as_str()).collect();
+            let mut units = Vec::new();
+            for cell in &of.cells {
+                if needed.iter().all(|key| cell.domains.contains_key(*key)) && holds(&[(class, 1)], cell.scope) {
+                    let unit = self.add_unit(class, cell.scope, 0, left[class], ties);
+                    domains_of.insert(unit, &cell.domains);
+                    units.push(unit);
+                }
+            }
+            classes.push(FreeClass { class, pods: left[class], units });
+        }
+        let terms = terms.iter().map(|&number| {
+            let term = &demand.terms[number];
+            let mut domains: BTreeMap<&String, FreeDomain> = BTreeMap::new();
+            for class in &classes {
+                let ties = &demand.classes[class.class].ties;
+                let (owns, counted) = (ties.owns.contains(&number), ties.counted_by.contains(&number));
+                for &unit in &class.units {
+                    let Some(domain) = domains_of.get(&unit).and_then(|domains| domains.get(&term.key)) else { continue };
+                    let domain = domains.entry(domain).or_default();
+                    match (owns, counted) {
+                        (true, true) => domain.both.push(unit),
+                        (true, false) => domain.owners.push(unit),
+                        (false, true) => domain.counted.push(unit),
+                        (false, false) => {}
+                    }
+                }
+            }
+            if let TermKind::Spread { universe, .. } = &term.kind {
+                for domain in universe {
+                    domains.entry(domain).or_default().in_universe = true;
+                }
+            }
+            FreeTerm { kind: term.kind.clone(), domains: domains.into_values().collect() }
+        });
+        let terms = terms.collect();
+        self.blocks.push(Block::Free { classes, terms });
+    }
+}
+
+/// The terms over topology labels that a class owns or is counted by.
+fn label_terms(demand: &Demand, class: usize) -> impl Iterator<Item = usize> + '_ {
+    let ties = &demand.classes[class].ties;
+    ties.owns.iter().chain(&ties.counted_by).copied().filter(|&term| !demand.terms[term].is_per_node())
+}
+
+/// Who owns each term, and whom it counts.
+struct Members {
+    owners: Vec<Vec<usize>>,
+    counted: Vec<Vec<usize>>,
+}
+
+impl Members {
+    fn new(demand: &Demand, active: &[bool]) -> Self {
+        let classes: Vec<usize> = (0..demand.classes.len()).filter(|&class| active[class]).collect();
+        Self::of(demand, &classes)
+    }
+
+    fn of(demand: &Demand, classes: &[usize]) -> Self {
+        let mut made = Self { owners: vec![Vec::new(); demand.terms.len()], counted: vec![Vec::new(); demand.terms.len()] };
+        for &class in classes {
+            let ties = &demand.classes[class].ties;
+            ties.owns.iter().for_each(|&term| made.owners[term].push(class));
+            ties.counted_by.iter().for_each(|&term| made.counted[term].push(class));
+        }
+        made
+    }
+}
+
+/// The active classes outside bundles, grouped by the terms over topology labels that they share.
+fn components(demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> Vec<Vec<usize>> {
+    let classes: Vec<usize> = (0..demand.classes.len()).filter(|class| active[*class] && !in_bundle.contains(class)).collect();
+    let mut root: Vec<usize> = (0..demand.classes.len()).collect();
+    fn find(root: &mut [usize], mut class: usize) -> usize {
+        while root[class] != class {
+            root[class] = root[root[class]];
+            class = root[class];
+        }
+        class
+    }
+    let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+    for &class in &classes {
+        for term in label_terms(demand, class) {
+            let other = *first.entry(term).or_insert(class);
+            let (a, b) = (find(&mut root, class), find(&mut root, other));
+            root[a.max(b)] = a.min(b);
+        }
+    }
+    let mut grouped: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for class in classes {
+        grouped.entry(find(&mut root, class)).or_default().push(class);
+    }
+    grouped.into_values().collect()
+}

@@ -1,0 +1,449 @@
+//! Blocks as choices of the program, and values of choices as numbers of pods.
+//!
+//! ```text
+//! even        n pods of a class over Z domains with skew k; G blocks of equal classes and numbers are one:
+//!             level l in [lo, hi] adds G pods to every domain, extra e_z in [0, G k] adds one pod to domain z,
+//!             G Z l + sum_z e_z = G n.
+//!             Any such values can be divided among the G blocks again: each takes its rest from the domains with most left.
+//! one domain  b_z in [0, G] blocks stand whole in domain z,  sum_z b_z = G
+//! free        q_u pods of unit u, y_c pods of class c left out at the class's penalty,  sum_u q_u + y_c = n_c
+//!   spread    m <= T_z in every domain z of the universe (m = 0 where it is grounded), T_z the pods counted in z;
+//!             T_z - m <= k where owners stand: everywhere if every counted pod is an owner, otherwise with u_z in {0, 1}:
+//!             owners_z <= N u_z  and  T_z - m + B u_z <= k + B
+//!   near      owners_z <= N t_z, t_z in {0, 1}, t_z <= counted_z that are no owners; where there are none at all: sum_z t_z <= 1
+//!             and t_z <= T_z
+//!   apart     counted owners: T_z <= 1 where they stand;  owners that are not counted: T_z = 0 where they stand
+//! ```
+//! The last rule for affinities is stricter than the final state needs: owners may not be each other's only company in two domains.
+//! With it the plan holds in whatever order the pods are bound.
+
+use std::collections::BTreeMap;
+
+use crate::planning::arrangement::{Arrangement, Block, FreeClass, FreeDomain, FreeTerm};
+use crate::planning::terms::TermKind;
+use crate::solver::problem::LARGEST_AMOUNT;
+use crate::solver::{Choice, ChoiceRow};
+
+/// Where the choices of blocks stand in the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// Equal even blocks: the level, where there is one, and one extra per domain.
+    Even { blocks: Vec<usize>, level: Option<usize>, extras: Vec<usize> },
+    /// Equal blocks of one domain: one choice per option.
+    OneDomain { blocks: Vec<usize>, options: Vec<usize> },
+    /// A free block: one choice per unit of each class.
+    Free { block: usize, counts: Vec<Vec<usize>> },
+}
+
+/// The choices of an arrangement.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choices {
+    pub(super) choices: Vec<Choice>,
+    pub(super) rows: Vec<ChoiceRow>,
+    pub(super) chosen: Vec<Chosen>,
+}
+
+/// Equal blocks have equal keys.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Even { classes: Vec<usize>, skew: u32, level: (u32, u32), pods: u32 },
+    OneDomain(Vec<Vec<(usize, u32)>>),
+    Free(usize),
+}
+
+impl Choices {
+    /// The choices of the blocks. `class_of[unit]` is the class of the program that a unit belongs to, `penalty(class)` what an
+    /// unplaced pod of a class of the demand costs.
+    pub(super) fn new(arrangement: &Arrangement, class_of: &[usize], penalty: &dyn Fn(usize) -> i64) -> Self {
+        let mut grouped: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
+        for (number, block) in arrangement.blocks.iter().enumerate() {
+            let key = match block {
+                Block::Even { units, pods, skew, level } => {
+                    // With a fixed level only what is left above it matters.
+                    let zones = u32::try_from(units.len()).unwrap_or(u32::MAX);
+                    let fixed = level.0 == level.1;
+                    let (pods, level) = if fixed { (pods - level.0 * zones, (0, 0)) } else { (*pods, *level) };
+                    Key::Even { classes: units.iter().map(|&unit| class_of[unit]).collect(), skew: *skew, level, pods }
+                }
+                Block::OneDomain { options } => {
+                    let option = |option: &Vec<(usize, u32)>| {
+                        let mut classes: Vec<(usize, u32)> = option.iter().map(|&(unit, n)| (class_of[unit], n)).collect();
+                        classes.sort_unstable();
+                        classes
+                    };
+                    Key::OneDomain(options.iter().map(option).collect())
+                }
+                Block::Free { .. } => Key::Free(number),
+            };
+            grouped.entry(key).or_default().push(number);
+        }
+        let mut made = Self::default();
+        for (key, blocks) in grouped {
+            let chosen = match key {
+                Key::Even { classes, skew, level, pods } => made.even(blocks, &classes, skew, level, pods),
+                Key::OneDomain(options) => made.one_domain(blocks, &options),
+                Key::Free(block) => match &arrangement.blocks[block] {
+                    Block::Free { classes, terms } => made.free(block, classes, terms, class_of, penalty),
+                    _ => continue,
+                },
+            };
+            made.chosen.push(chosen);
+        }
+        made
+    }
+
+    fn add(&mut self, lower: i64, upper: i64, start: i64, cost: i64, demand: Vec<(usize, u32)>) -> usize {
+        self.choices.push(Choice { lower, upper, start, cost, demand: by_class(demand) });
+        self.choices.len() - 1
+    }
+
+    fn row(&mut self, terms: impl IntoIterator<Item = (usize, i64)>, least: i64, most: i64) {
+        let mut joined: BTreeMap<usize, i64> = BTreeMap::new();
+        for (choice, amount) in terms {
+            *joined.entry(choice).or_default() += amount;
+        }
+        let terms: Vec<(usize, i64)> = joined.into_iter().filter(|term| term.1 != 0).collect();
+        if !terms.is_empty() {
+            self.rows.push(ChoiceRow { terms, least, most });
+        }
+    }
+
+    fn even(&mut self, blocks: Vec<usize>, classes: &[usize], skew: u32, (low, high): (u32, u32), pods: u32) -> Chosen {
+        let groups = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+        let zones = classes.len() as i64;
+        // The units have the lower end of the level already.
+        let range = i64::from(high - low);
+        let level = (range > 0).then(|| {
+            let everywhere = classes.iter().map(|&class| (class, groups)).collect();
+            self.add(0, range, range, 0, everywhere)
+        });
+        let rest = i64::from(groups) * (i64::from(pods) - i64::from(low) * zones);
+        let most = i64::from(groups) * i64::from(skew);
+        let mut left = rest - level.map_or(0, |_| range * i64::from(groups) * zones);
+        let extras: Vec<usize> = classes
+            .iter()
+            .map(|&class| {
+                let start = left.min(most);
+                left -= start;
+                self.add(0, most, start, 0, vec![(class, 1)])
+            })
+            .collect();
+        let of_level = level.map(|level| (level, i64::from(groups) * zones));
+        self.row(extras.iter().map(|&extra| (extra, 1)).chain(of_level), rest, rest);
+        Chosen::Even { blocks, level, extras }
+    }
+
+    fn one_domain(&mut self, blocks: Vec<usize>, options: &[Vec<(usize, u32)>]) -> Chosen {
+        let groups = blocks.len() as i64;
+        let first = self.choices.len();
+        for (number, option) in options.iter().enumerate() {
+            self.add(0, groups, if number == 0 { groups } else { 0 }, 0, option.clone());
+        }
+        let options: Vec<usize> = (first..self.choices.len()).collect();
+        self.row(options.iter().map(|&option| (option, 1)), groups, groups);
+        Chosen::OneDomain { blocks, options }
+    }
+
+    fn free(
+        &mut self,
+        block: usize,
+        classes: &[FreeClass],
+        terms: &[FreeTerm],
+        class_of: &[usize],
+        penalty: &dyn Fn(usize) -> i64,
+    ) -> Chosen {
+        let start = greedy(classes, terms);
+        let mut choice_of: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut counts = Vec::with_capacity(classes.len());
+        for class in classes {
+            let pods = i64::from(class.pods);
+            let placed = |unit: &usize| start.get(unit).copied().unwrap_or(0);
+            let first = self.choices.len();
+            for unit in &class.units {
+                choice_of.insert(*unit, self.choices.len());
+                self.add(0, pods, placed(unit), 0, vec![(class_of[*unit], 1)]);
+            }
+            let out = pods - class.units.iter().map(placed).sum::<i64>();
+            let units: Vec<usize> = (first..self.choices.len()).collect();
+            let left_out = self.add(0, pods, out, penalty(class.class), Vec::new());
+            self.row(units.iter().copied().chain([left_out]).map(|choice| (choice, 1)), pods, pods);
+            counts.push(units);
+        }
+        for term in terms {
+            self.term(term, &choice_of, &start, classes);
+        }
+        Chosen::Free { block, counts }
+    }
+
+    /// The rows of a term of a free block.
+    fn term(&mut self, term: &FreeTerm, choice_of: &BTreeMap<usize, usize>, start: &BTreeMap<usize, i64>, classes: &[FreeClass]) {
+        let most: BTreeMap<usize, i64> =
+            classes.iter().flat_map(|class| class.units.iter().map(|&unit| (unit, i64::from(class.pods)))).collect();
+        let rows = |units: &mut dyn Iterator<Item = usize>, amount: i64| -> Vec<(usize, i64)> {
+            units.map(|unit| (choice_of[&unit], amount)).collect()
+        };
+        // The most pods that the units can have together: those of their classes, each counted once.
+        let all = |units: &mut dyn Iterator<Item = usize>| -> i64 {
+            let units: Vec<usize> = units.collect();
+            classes
+                .iter()
+                .filter(|class| class.units.iter().any(|unit| units.contains(unit)))
+                .map(|class| i64::from(class.pods))
+                .sum()
+        };
+        let now = |units: &mut dyn Iterator<Item = usize>| -> i64 { units.filter_map(|unit| start.get(&unit)).sum() };
+        debug_assert!(most.keys().all(|unit| choice_of.contains_key(unit)), "every unit of the block is a choice");
+        // A switch that is on where any of `units` has pods.
+        let mut switches: Vec<(usize, usize)> = Vec::new();
+        match &term.kind {
+            TermKind::Spread { max_skew, grounded, .. } => {
+                let skew = i64::from(*max_skew);
+                let filled = term.domains.iter().filter(|domain| domain.in_universe).map(|domain| now(&mut counted(domain)));
+                let least = filled.min().unwrap_or(0);
+                let level = (!grounded && term.domains.iter().any(|domain| domain.in_universe)).then(|| {
+                    let every = term.domains.iter().filter(|domain| domain.in_universe);
+                    let upper = every.map(|domain| all(&mut counted(domain))).min().unwrap_or(0);
+                    self.add(0, upper, least, 0, Vec::new())
+                });
+                let below = level.map(|level| (level, -1));
+                for domain in &term.domains {
+                    let here = rows(&mut counted(domain), 1);
+                    if domain.in_universe && level.is_some() {
+                        self.row(here.iter().copied().chain(below), 0, LARGEST_AMOUNT);
+                    }
+                    if owners(domain).next().is_none() {
+                        continue;
+                    }
+                    if domain.counted.is_empty() && domain.owners.is_empty() {
+                        self.row(here.into_iter().chain(below), -LARGEST_AMOUNT, skew);
+                        continue;
+                    }
+                    let switch = self.switch(&mut owners(domain), &rows, &all, &now);
+                    let total = all(&mut counted(domain));
+                    self.row(here.into_iter().chain(below).chain([(switch, total)]), -LARGEST_AMOUNT, skew + total);
+                }
+            }
+            TermKind::Near => {
+                let founders = term.domains.iter().all(|domain| domain.counted.is_empty());
+                for (number, domain) in term.domains.iter().enumerate() {
+                    if owners(domain).next().is_none() {
+                        continue;
+                    }
+                    let switch = self.switch(&mut owners(domain), &rows, &all, &now);
+                    let targets = if founders {
+                        rows(&mut domain.both.iter().copied(), 1)
+                    } else {
+                        rows(&mut domain.counted.iter().copied(), 1)
+                    };
+                    self.row(targets.into_iter().chain([(switch, -1)]), 0, LARGEST_AMOUNT);
+                    switches.push((number, switch));
+                }
+                if founders {
+                    self.row(switches.iter().map(|&(_, switch)| (switch, 1)), 0, 1);
+                }
+            }
+            TermKind::Apart => {
+                for domain in &term.domains {
+                    let here = rows(&mut counted(domain), 1);
+                    let total = all(&mut counted(domain));
+                    if here.is_empty() {
+                        continue;
+                    }
+                    if !domain.both.is_empty() {
+                        if domain.counted.is_empty() && domain.owners.is_empty() {
+                            self.row(here.iter().copied(), -LARGEST_AMOUNT, 1);
+                        } else {
+                            let switch = self.switch(&mut domain.both.iter().copied(), &rows, &all, &now);
+                            self.row(here.iter().copied().chain([(switch, total - 1)]), -LARGEST_AMOUNT, total);
+                        }
+                    }
+                    if !domain.owners.is_empty() {
+                        let switch = self.switch(&mut domain.owners.iter().copied(), &rows, &all, &now);
+                        self.row(here.into_iter().chain([(switch, total)]), -LARGEST_AMOUNT, total);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A choice of 0 or 1 that is 1 where any of `units` has pods.
+    fn switch(
+        &mut self,
+        units: &mut dyn Iterator<Item = usize>,
+        rows: &dyn Fn(&mut dyn Iterator<Item = usize>, i64) -> Vec<(usize, i64)>,
+        all: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
+        now: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
+    ) -> usize {
+        let units: Vec<usize> = units.collect();
+        let on = i64::from(now(&mut units.iter().copied()) > 0);
+        let switch = self.add(0, 1, on, 0, Vec::new());
+        let pods = all(&mut units.iter().copied());
+        let terms = rows(&mut units.iter().copied(), 1);
+        self.row(terms.into_iter().chain([(switch, -pods)]), -LARGEST_AMOUNT, 0);
+        switch
+    }
+
+    /// How many of each unit these values ask for.
+    pub(super) fn quantities(&self, arrangement: &Arrangement, values: &[i64]) -> Vec<u32> {
+        let mut quantities: Vec<u32> = arrangement.units.iter().map(|unit| unit.fixed).collect();
+        let value = |choice: usize| u32::try_from(values[choice]).unwrap_or(0);
+        for chosen in &self.chosen {
+            match chosen {
+                Chosen::Even { blocks, level, extras } => {
+                    let raised = level.map_or(0, value);
+                    let mut left: Vec<u32> = extras.iter().map(|&extra| value(extra)).collect();
+                    for &block in blocks {
+                        let Block::Even { units, pods, skew, level } = &arrangement.blocks[block] else { continue };
+                        units.iter().for_each(|&unit| quantities[unit] += raised);
+                        let zones = u32::try_from(units.len()).unwrap_or(u32::MAX);
+                        let mut rest = pods.saturating_sub((level.0 + raised) * zones);
+                        let mut own = vec![0; units.len()];
+                        while rest > 0 {
+                            let open = (0..units.len()).filter(|&zone| own[zone] < *skew && left[zone] > 0);
+                            let Some(zone) = open.max_by_key(|&zone| (left[zone], std::cmp::Reverse(zone))) else { break };
+                            own[zone] += 1;
+                            left[zone] -= 1;
+                            quantities[units[zone]] += 1;
+                            rest -= 1;
+                        }
+                    }
+                }
+                Chosen::OneDomain { blocks, options } => {
+                    let mut waiting = blocks.iter();
+                    for (number, &option) in options.iter().enumerate() {
+                        for &block in waiting.by_ref().take(value(option) as usize) {
+                            let Block::OneDomain { options } = &arrangement.blocks[block] else { continue };
+                            options[number].iter().for_each(|&(unit, pods)| quantities[unit] += pods);
+                        }
+                    }
+                }
+                Chosen::Free { block, counts } => {
+                    let Block::Free { classes, .. } = &arrangement.blocks[*block] else { continue };
+                    for (class, counts) in classes.iter().zip(counts) {
+                        class.units.iter().zip(counts).for_each(|(&unit, &choice)| quantities[unit] += value(choice));
+                    }
+                }
+            }
+        }
+        quantities
+    }
+}
+
+/// The units of a domain that own the term.
+fn owners(domain: &FreeDomain) -> impl Iterator<Item = usize> + '_ {
+    domain.both.iter().chain(&domain.owners).copied()
+}
+
+/// The units of a domain that the term counts.
+fn counted(domain: &FreeDomain) -> impl Iterator<Item = usize> + '_ {
+    domain.both.iter().chain(&domain.counted).copied()
+}
+
+fn by_class(demand: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
+    let mut joined: BTreeMap<usize, u32> = BTreeMap::new();
+    for (class, pods) in demand {
+        *joined.entry(class).or_default() += pods;
+    }
+    joined.into_iter().collect()
+}
+
+/// Numbers of pods per unit that keep every term: pod by pod, each in the domain where its like are fewest, as a scheduler would.
+fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
+    let mut state = Greedy::new(terms);
+    // Pods that others have to be near go first, and those that must have a neighbour last.
+    let rank = |class: &FreeClass| {
+        let owns = |kind: &dyn Fn(&TermKind) -> bool| {
+            terms.iter().any(|term| {
+                kind(&term.kind) && term.domains.iter().any(|domain| owners(domain).any(|u| class.units.contains(&u)))
+            })
+        };
+        (owns(&|kind| *kind == TermKind::Near), !owns(&|kind| matches!(kind, TermKind::Spread { .. })))
+    };
+    let mut order: Vec<&FreeClass> = classes.iter().collect();
+    order.sort_by_key(|class| (rank(class), class.class));
+    for class in order {
+        for _ in 0..class.pods {
+            let open = class.units.iter().copied().filter(|&unit| state.admits(unit));
+            let Some(unit) = open.min_by_key(|&unit| (state.crowding(unit), unit)) else { break };
+            state.place(unit);
+        }
+    }
+    state.placed
+}
+
+struct Greedy<'a> {
+    terms: &'a [FreeTerm],
+    /// Per unit: term, domain, whether it owns the term, whether it is counted.
+    places: BTreeMap<usize, Vec<(usize, usize, bool, bool)>>,
+    /// Per term and domain: pods that are counted, and owners.
+    counted: Vec<Vec<i64>>,
+    owners: Vec<Vec<i64>>,
+    placed: BTreeMap<usize, i64>,
+}
+
+impl<'a> Greedy<'a> {
+    fn new(terms: &'a [FreeTerm]) -> Self {
+        let mut places: BTreeMap<usize, Vec<(usize, usize, bool, bool)>> = BTreeMap::new();
+        for (term, of) in terms.iter().enumerate() {
+            for (number, domain) in of.domains.iter().enumerate() {
+                let parts = [(&domain.both, true, true), (&domain.owners, true, false), (&domain.counted, false, true)];
+                for (units, owns, counts) in parts {
+                    units.iter().for_each(|&unit| places.entry(unit).or_default().push((term, number, owns, counts)));
+                }
+            }
+        }
+        let zeros: Vec<Vec<i64>> = terms.iter().map(|term| vec![0; term.domains.len()]).collect();
+        Self { terms, places, counted: zeros.clone(), owners: zeros, placed: BTreeMap::new() }
+    }
+
+    fn places(&self, unit: usize) -> &[(usize, usize, bool, bool)] {
+        self.places.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    fn admits(&self, unit: usize) -> bool {
+        self.places(unit).iter().all(|&(term, domain, owns, counts)| {
+            let (of, here) = (&self.terms[term], self.counted[term][domain]);
+            let after = here + i64::from(counts);
+            let guarded = owns || self.owners[term][domain] > 0;
+            match &of.kind {
+                TermKind::Spread { max_skew, grounded, .. } => {
+                    let universe = of.domains.iter().zip(&self.counted[term]).enumerate().filter(|(_, (d, _))| d.in_universe);
+                    let least =
+                        universe.map(|(at, (_, &n))| if at == domain { n + i64::from(counts) } else { n }).min().unwrap_or(0);
+                    !guarded || after - if *grounded { 0 } else { least } <= i64::from(*max_skew)
+                }
+                TermKind::Near => {
+                    let founders = of.domains.iter().all(|domain| domain.counted.is_empty());
+                    let nobody = self.counted[term].iter().all(|&n| n == 0);
+                    !owns || if founders { here > 0 || (nobody && counts) } else { self.targets(term, domain) > 0 }
+                }
+                TermKind::Apart => {
+                    let stranger = self.strangers(term, domain) + i64::from(owns && !counts) > 0;
+                    !guarded || after <= i64::from(!stranger)
+                }
+            }
+        })
+    }
+
+    /// Pods that are counted and own nothing, in a domain.
+    fn targets(&self, term: usize, domain: usize) -> i64 {
+        self.terms[term].domains[domain].counted.iter().filter_map(|unit| self.placed.get(unit)).sum()
+    }
+
+    /// Owners that are not counted, in a domain.
+    fn strangers(&self, term: usize, domain: usize) -> i64 {
+        self.terms[term].domains[domain].owners.iter().filter_map(|unit| self.placed.get(unit)).sum()
+    }
+
+    fn crowding(&self, unit: usize) -> i64 {
+        self.places(unit).iter().map(|&(term, domain, _, counts)| i64::from(counts) * self.counted[term][domain]).sum()
+    }
+
+    fn place(&mut self, unit: usize) {
+        for (term, domain, owns, counts) in self.places(unit).to_vec() {
+            self.counted[term][domain] += i64::from(counts);
+            self.owners[term][domain] += i64::from(owns);
+        }
+        *self.placed.entry(unit).or_default() += 1;
+    }
+}

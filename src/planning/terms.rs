@@ -1,0 +1,249 @@
+//! The rules that tie pods to one another, collected from the pods: which pods own a rule, which pods it counts, and over which
+//! domains.
+//!
+//! A *term* is a spread constraint, an affinity or an anti-affinity with everything resolved that it depends on: two pods own the same
+//! term when it means the same for both. A term that no placement of the pods at hand can break is left out, and so are preferences;
+//! that spares most services of one replica any special treatment.
+//!
+//! Under `kubernetes.io/hostname` every node is a domain of its own, and a term becomes a rule about what stands together on one node.
+//! Under any other label the domains are known before a node is bought: they are the values that the label has on offerings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::labels;
+use crate::domain::pod::PodSpec;
+use crate::domain::selector::{Labels, Match, PodSelector};
+use crate::domain::topology::{HostPort, TopologySpread};
+
+/// What a term asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TermKind {
+    /// The owner's domain holds at most so many selected pods more than the least filled one of the universe.
+    Spread {
+        /// `maxSkew`.
+        max_skew: u32,
+        /// Values of the key on nodes that the owner's filter admits, whether the owner fits there or not; empty under
+        /// `kubernetes.io/hostname`, where the least filled node counts as empty.
+        universe: BTreeSet<String>,
+        /// Whether the least filled domain counts as empty, because there are fewer than `minDomains`.
+        grounded: bool,
+    },
+    /// The owner's domain holds a selected pod.
+    Near,
+    /// The owner's domain holds no selected pod but perhaps the owner.
+    Apart,
+}
+
+/// A rule with the pods that own it in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term {
+    /// What it asks for.
+    pub kind: TermKind,
+    /// Topology key.
+    pub key: String,
+    /// The pods that it counts.
+    pub selector: PodSelector,
+}
+
+impl Term {
+    /// Whether the domains are the nodes themselves.
+    #[must_use]
+    pub fn is_per_node(&self) -> bool {
+        self.key == labels::HOSTNAME
+    }
+}
+
+/// How pods of one kind are tied: terms and ports by index, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ties {
+    /// Terms that they own.
+    pub owns: Vec<usize>,
+    /// Terms that count them.
+    pub counted_by: Vec<usize>,
+    /// Ports that they take.
+    pub ports: Vec<usize>,
+}
+
+/// Pods that no rule tells apart: one spec, namespace and set of labels.
+pub(super) struct Kind<'a> {
+    pub(super) spec: &'a PodSpec,
+    pub(super) namespace: &'a str,
+    pub(super) labels: &'a Labels,
+    pub(super) pods: usize,
+}
+
+/// The values that a spread constraint's domains can have.
+pub(super) type UniverseOf<'f, 'a> = &'f mut dyn FnMut(&'a PodSpec, &'a TopologySpread) -> BTreeSet<String>;
+
+/// The terms of `kinds` that a placement could break and the ports that two kinds could both want, with the ties of each kind.
+pub(super) fn collect<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (Vec<Term>, Vec<HostPort>, Vec<Ties>) {
+    let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
+    let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        let mut own = Vec::new();
+        for term in terms_of(kind.spec, universe) {
+            let next = numbers.len();
+            own.push(*numbers.entry(term).or_insert(next));
+        }
+        own.sort_unstable();
+        own.dedup();
+        owns.push(own);
+    }
+    let mut terms: Vec<Option<Term>> = vec![None; numbers.len()];
+    for (term, number) in numbers {
+        terms[number] = Some(term);
+    }
+    let terms: Vec<Term> = terms.into_iter().flatten().collect();
+    let counted = counted_by(&terms, kinds);
+    let kept: Vec<usize> = (0..terms.len()).filter(|&term| can_break(&terms[term], term, kinds, &owns, &counted)).collect();
+    let position = |term: &usize| kept.binary_search(term).ok();
+
+    let ports: BTreeSet<&HostPort> = kinds.iter().flat_map(|kind| &kind.spec.host_ports).collect();
+    let ports: Vec<HostPort> = ports.into_iter().cloned().collect();
+    let ties = kinds
+        .iter()
+        .zip(owns.iter().zip(&counted))
+        .map(|(kind, (owns, counted))| Ties {
+            owns: owns.iter().filter_map(position).collect(),
+            counted_by: counted.iter().filter_map(position).collect(),
+            ports: kind.spec.host_ports.iter().filter_map(|port| ports.binary_search(port).ok()).collect(),
+        })
+        .collect();
+    (kept.iter().map(|&term| terms[term].clone()).collect(), ports, ties)
+}
+
+fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
+    let mut made = Vec::new();
+    for spread in spec.spreads.iter().filter(|spread| spread.required) {
+        let per_node = spread.topology_key == labels::HOSTNAME;
+        let universe = if per_node { BTreeSet::new() } else { universe(spec, spread) };
+        let grounded = per_node || universe.len() < spread.min_domains as usize;
+        let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded };
+        made.push(Term { kind, key: spread.topology_key.clone(), selector: spread.selector.clone() });
+    }
+    let affinity = spec.near.iter().map(|term| (TermKind::Near, term));
+    for (kind, term) in affinity.chain(spec.apart.iter().map(|term| (TermKind::Apart, term))) {
+        made.push(Term { kind, key: term.topology_key.clone(), selector: term.selector.clone() });
+    }
+    made
+}
+
+/// The terms that count each kind. Terms whose selector names a value of some label are looked up by it, since a cluster has about as
+/// many of them as services.
+fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
+    let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for (number, term) in terms.iter().enumerate() {
+        let Some(selector) = &term.selector.labels else { continue };
+        let named = selector.iter().find_map(|(key, expression)| match expression {
+            Match::In(values) => Some((key, values)),
+            _ => None,
+        });
+        match named {
+            Some((key, values)) => {
+                values.iter().for_each(|value| by_label.entry((key, value)).or_default().push(number));
+            }
+            None => others.push(number),
+        }
+    }
+    kinds
+        .iter()
+        .map(|kind| {
+            let named = kind.labels.iter().filter_map(|(key, value)| by_label.get(&(key.as_str(), value.as_str()))).flatten();
+            let candidates = named.chain(&others).copied();
+            let selects = |term: &usize| terms[*term].selector.selects(kind.namespace, kind.labels);
+            candidates.filter(selects).collect::<BTreeSet<usize>>().into_iter().collect()
+        })
+        .collect()
+}
+
+/// Whether some placement of the pods breaks the term.
+fn can_break(term: &Term, number: usize, kinds: &[Kind<'_>], owns: &[Vec<usize>], counted: &[Vec<usize>]) -> bool {
+    let has = |list: &[usize]| list.binary_search(&number).is_ok();
+    let pods = |lists: &[Vec<usize>]| -> usize {
+        kinds.iter().zip(lists).filter(|(_, list)| has(list)).map(|(kind, _)| kind.pods).sum()
+    };
+    let total = pods(counted);
+    let alone = || {
+        let own_alone = kinds.iter().zip(owns.iter().zip(counted)).all(|(_, (owns, counted))| has(owns) == has(counted));
+        total == 1 && pods(owns) == 1 && own_alone
+    };
+    match &term.kind {
+        // A node without the label cannot take the owner, so under a label that nodes may lack there is a rule even then.
+        TermKind::Spread { max_skew, .. } => total > *max_skew as usize || !is_on_every_node(&term.key),
+        TermKind::Near => !alone() || !is_on_every_node(&term.key),
+        TermKind::Apart => total > 0 && !alone(),
+    }
+}
+
+/// Labels that every node of EC2 carries.
+fn is_on_every_node(key: &str) -> bool {
+    matches!(
+        key,
+        labels::HOSTNAME
+            | labels::ZONE
+            | labels::REGION
+            | labels::CAPACITY_TYPE
+            | labels::INSTANCE_TYPE
+            | labels::ARCH
+            | labels::OS
+            | labels::NODE_POOL
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::selector::LabelSelector;
+    use crate::domain::topology::PodAffinityTerm;
+
+    fn app(name: &str) -> Labels {
+        Labels::from([("app".to_owned(), name.to_owned())])
+    }
+
+    fn selecting(name: &str) -> PodSelector {
+        PodSelector { namespaces: Some(BTreeSet::from(["shop".to_owned()])), labels: Some(LabelSelector::of_labels(&app(name))) }
+    }
+
+    fn spread(name: &str, max_skew: u32) -> PodSpec {
+        let constraint = TopologySpread {
+            topology_key: labels::ZONE.to_owned(),
+            max_skew,
+            min_domains: 1,
+            selector: selecting(name),
+            honors_affinity: true,
+            honors_taints: false,
+            required: true,
+        };
+        PodSpec { spreads: vec![constraint], ..PodSpec::default() }
+    }
+
+    fn collected(kinds: &[(&PodSpec, &Labels, usize)]) -> (Vec<Term>, Vec<Ties>) {
+        let kinds: Vec<Kind<'_>> =
+            kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods }).collect();
+        let (terms, _, ties) = collect(&kinds, &mut |_, _| BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+        (terms, ties)
+    }
+
+    #[test]
+    fn only_what_a_placement_could_break_is_a_term() {
+        let (web, db) = (app("web"), app("db"));
+        assert!(collected(&[(&spread("web", 2), &web, 2)]).0.is_empty());
+        let (terms, ties) =
+            collected(&[(&spread("web", 2), &web, 2), (&PodSpec::default(), &web, 1), (&spread("db", 1), &db, 1)]);
+        assert_eq!(terms.len(), 1);
+        assert_eq!((&ties[0].owns, &ties[0].counted_by), (&vec![0], &vec![0]));
+        assert_eq!((&ties[1].owns, &ties[1].counted_by), (&vec![], &vec![0]));
+        assert_eq!(ties[2], Ties::default());
+    }
+
+    #[test]
+    fn one_pod_apart_from_its_like_is_free() {
+        let web = app("web");
+        let apart = PodAffinityTerm { topology_key: labels::HOSTNAME.to_owned(), selector: selecting("web") };
+        let spec = PodSpec { apart: vec![apart], ..PodSpec::default() };
+        assert!(collected(&[(&spec, &web, 1)]).0.is_empty());
+        assert_eq!(collected(&[(&spec, &web, 2)]).0.len(), 1);
+        assert_eq!(collected(&[(&spec, &web, 1), (&PodSpec::default(), &web, 1)]).0.len(), 1);
+    }
+}
