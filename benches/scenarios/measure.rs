@@ -38,6 +38,8 @@ pub(crate) struct Measurement {
     pub(crate) near_final_at: Option<Duration>,
     /// What the steps before the solver took, measured apart.
     pub(crate) phases: Phases,
+    /// Every improvement that was reported.
+    pub(crate) trajectory: Vec<Progress>,
     /// Most memory that the process held meanwhile, where the system tells.
     pub(crate) peak_bytes: Option<u64>,
     /// Broken rules; a sound plan has none.
@@ -78,6 +80,7 @@ pub(crate) fn measure(cluster: &ClusterView, catalog: &Catalog, config: &SolveCo
         phases,
         peak_bytes,
         violations,
+        trajectory: heard,
         plan: planned.plan,
     })
 }

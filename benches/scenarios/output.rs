@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use supercargo::solver::Progress;
+
 use crate::measure::Measurement;
 
 /// Dollars per hour of the best run of Karpenter's own scheduler (core v1.15.0, AWS provider v1.15.1, July 2026) on the
@@ -114,9 +116,15 @@ pub(crate) fn line(subject: &Subject<'_>, made: &Measurement) -> Value {
         "programSeconds": seconds(made.phases.program),
         "peakBytes": made.peak_bytes,
         "violations": made.violations.len(),
+        "trajectory": made.trajectory.iter().map(step).collect::<Vec<Value>>(),
         "cpu": cpu(),
         "cores": std::thread::available_parallelism().ok().map(std::num::NonZero::get),
     })
+}
+
+/// Seconds, stage, incumbent and bound in micro-dollars per hour.
+fn step(progress: &Progress) -> Value {
+    json!([progress.elapsed.as_secs_f64(), format!("{:?}", progress.stage), progress.incumbent, progress.bound])
 }
 
 fn karpenter(subject: &Subject<'_>) -> Option<f64> {

@@ -1,5 +1,8 @@
 //! Packings: whole nodes with whole pods, and the simple moves on them: fill, complete, right-size.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::solver::pattern_generation::Pattern;
 use crate::solver::presolve::Reduced;
 
@@ -117,40 +120,86 @@ impl Packing {
     /// Buys nodes for the unplaced pods: again and again the node of least cost per value of its pods.
     ///
     /// Stops without adding more once the cost of the new nodes reaches `budget`; whether all pods were placed is for the caller to
-    /// see. `candidates` are the shapes to choose from.
+    /// see. `candidates` are the shapes to choose from. What a shape could hold only gets worse as pods find their places, so a shape
+    /// is filled anew only when its last ratio is the least of all (lazy evaluation, Minoux 1978).
     pub(super) fn complete(&mut self, reduced: &Reduced, values: &[f64], orders: &[Order], candidates: &[usize], budget: i64) {
-        let mut spent = 0;
-        let mut best_counts = Vec::new();
         let mut counts = Vec::new();
-        while spent < budget && self.unplaced.iter().any(|&n| n > 0) {
-            let mut best: Option<(f64, usize)> = None;
-            for &shape in candidates {
-                if !self.admits(reduced, shape) {
-                    continue;
-                }
-                let cost = reduced.shapes[shape].cost as f64;
-                for order in orders {
-                    let value = fill(reduced, shape, &order.0, &self.unplaced, values, &mut counts);
-                    if value > 0.0 && best.is_none_or(|(least, _)| cost / value < least) {
-                        best = Some((cost / value, shape));
-                        std::mem::swap(&mut best_counts, &mut counts);
-                    }
+        let mut ratio = |packing: &Self, offer: &Offer| -> f64 {
+            let shape = candidates[offer.candidate];
+            if !packing.admits(reduced, shape) {
+                return f64::INFINITY;
+            }
+            let value = fill(reduced, shape, &orders[offer.order].0, &packing.unplaced, values, &mut counts);
+            if value > 0.0 { reduced.shapes[shape].cost as f64 / value } else { f64::INFINITY }
+        };
+        let mut queue = BinaryHeap::with_capacity(candidates.len() * orders.len());
+        for candidate in 0..candidates.len() {
+            for order in 0..orders.len() {
+                let mut offer = Offer { ratio: 0.0, candidate, order, as_of: 0 };
+                offer.ratio = ratio(self, &offer);
+                if offer.ratio.is_finite() {
+                    queue.push(Reverse(offer));
                 }
             }
-            let Some((_, shape)) = best else { break };
-            best_counts.sort_unstable();
-            let cost = reduced.shapes[shape].cost;
-            let times = best_counts.iter().map(|&(class, n)| self.unplaced[class] / n).min().unwrap_or(1).max(1);
+        }
+        let (mut spent, mut bought) = (0, 0);
+        let mut best = Vec::new();
+        while spent < budget {
+            let Some(Reverse(mut offer)) = queue.pop() else { break };
+            if offer.as_of < bought {
+                offer.ratio = ratio(self, &offer);
+                offer.as_of = bought;
+                if offer.ratio.is_finite() {
+                    queue.push(Reverse(offer));
+                }
+                continue;
+            }
+            let shape = candidates[offer.candidate];
+            fill(reduced, shape, &orders[offer.order].0, &self.unplaced, values, &mut best);
+            best.sort_unstable();
+            let times = best.iter().map(|&(class, n)| self.unplaced[class] / n).min().unwrap_or(0);
             for _ in 0..times {
                 if spent >= budget || !self.admits(reduced, shape) {
                     break;
                 }
-                self.push(reduced, Pattern { shape, counts: best_counts.clone() });
-                spent += cost;
+                self.push(reduced, Pattern { shape, counts: best.clone() });
+                spent += reduced.shapes[shape].cost;
             }
+            bought += 1;
+            queue.push(Reverse(offer));
         }
     }
 }
+
+/// A node that the greedy rule could buy, as good as it was when `as_of` purchases had been made.
+#[derive(Clone, Copy)]
+struct Offer {
+    /// Cost per value.
+    ratio: f64,
+    candidate: usize,
+    order: usize,
+    as_of: u64,
+}
+
+impl Ord for Offer {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.ratio.total_cmp(&other.ratio).then_with(|| (self.candidate, self.order).cmp(&(other.candidate, other.order)))
+    }
+}
+
+impl PartialOrd for Offer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Offer {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Offer {}
 
 /// Fills a node of `shape` from `available` in the given order; the value of what is in it.
 fn fill(
