@@ -31,6 +31,12 @@ impl ResourceName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it counts volumes that a node can have attached; a node that does not list it has no limit.
+    #[must_use]
+    pub fn is_attachment(&self) -> bool {
+        self.0.starts_with("attachable-volumes-")
+    }
 }
 
 impl fmt::Display for ResourceName {

@@ -6,10 +6,12 @@
 //! the one is not repeated in the other. A label that the plan leaves open counts as satisfied only if every value that it may
 //! take satisfies the pod.
 //!
-//! Not checked: the rules that the program does not contain (`domain::pod::UnmodelledRule`), and whether an unplaced pod could
+//! Not checked: preferences, the rules that the program does not contain (`domain::pod::UnmodelledRule`), and whether an unplaced pod could
 //! have been placed.
 
 mod concrete;
+mod existing;
+mod topology;
 mod violation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,7 @@ use crate::domain::plan::{Candidate, Plan, PlannedNode};
 use crate::domain::pod::PodSpec;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint;
+use crate::domain::topology::HostPort;
 use concrete::{Concrete, Site, satisfies};
 pub use violation::Violation;
 
@@ -71,6 +74,16 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
             used.set(ResourceName::NODES, used.get(ResourceName::NODES) + 1);
         }
     }
+    existing::check(cluster, plan, &mut found);
+    topology::check(&site, plan, &mut found);
+    check_ports(&site, plan, &mut found);
+    for node in &cluster.nodes {
+        // A NodePool that is over its limits already is no fault of a plan that buys nothing in it.
+        if let Some(used) = node.node_pool.as_deref().and_then(|name| capacities.get_mut(name)) {
+            used.add(&node.capacity);
+            used.set(ResourceName::NODES, used.get(ResourceName::NODES) + 1);
+        }
+    }
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);
     if plan.cost != cost {
@@ -85,7 +98,8 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
 /// Every pod is on exactly one node or listed as unplaced, with a reason.
 fn check_placements(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violation>) {
     let mut mentions = vec![0_usize; cluster.pods.len()];
-    let placed = plan.nodes.iter().flat_map(|node| node.pods.iter().copied());
+    let on_existing = plan.existing.iter().flat_map(|used| used.pods.iter().copied());
+    let placed = plan.nodes.iter().flat_map(|node| node.pods.iter().copied()).chain(on_existing);
     for pod in placed.chain(plan.unplaced.iter().map(|left| left.pod)) {
         match mentions.get_mut(pod) {
             Some(count) => *count += 1,
@@ -202,14 +216,44 @@ fn check_offering(
         if !*meets {
             found.push(Violation::NodeAffinity { node: index, pod: pod.full_name() });
         }
+        let volumes = &pod.spec.volume_alternatives;
+        if !volumes.is_empty() && !volumes.iter().any(|wanted| satisfies(&concrete.labels, wanted)) {
+            found.push(Violation::Volume { node: index, pod: pod.full_name() });
+        }
     }
     let mut wanted = requests.clone();
     wanted.add(&concrete.daemons);
     for (resource, amount) in wanted.iter() {
         let offered = concrete.allocatable.get(resource.as_str());
-        if amount > offered {
+        if amount > offered && !(resource.is_attachment() && offered == 0) {
             let resource = resource.to_string();
             found.push(Violation::Overcommitted { node: index, resource, wanted: amount, allocatable: offered });
+        }
+    }
+}
+
+/// No two pods of a node take one port; DaemonSets that run on a planned node count.
+fn check_ports(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
+    let ports_of = |pods: &[usize]| -> Vec<&HostPort> {
+        pods.iter().filter_map(|&pod| site.cluster.pods.get(pod)).flat_map(|pod| &pod.spec.host_ports).collect()
+    };
+    for (index, node) in plan.nodes.iter().enumerate() {
+        let own = ports_of(&node.pods);
+        let concrete = site.pool(&node.node_pool).and_then(|pool| site.concrete(pool, &node.offering, &node.labels));
+        let daemons: Vec<HostPort> = concrete.map(|concrete| concrete.daemon_ports.clone()).unwrap_or_default();
+        report_ports(&format!("node {index}"), &own, &daemons.iter().collect::<Vec<_>>(), found);
+    }
+    for used in &plan.existing {
+        let Some(node) = site.cluster.nodes.get(used.node) else { continue };
+        let running: Vec<&HostPort> = node.pods.iter().flat_map(|pod| &pod.spec.host_ports).collect();
+        report_ports(&node.name, &ports_of(&used.pods), &running, found);
+    }
+}
+
+fn report_ports(node: &str, own: &[&HostPort], others: &[&HostPort], found: &mut Vec<Violation>) {
+    for (at, port) in own.iter().enumerate() {
+        if own[..at].iter().chain(others).any(|other| port.conflicts(other)) {
+            found.push(Violation::HostPort { node: node.to_owned(), port: port.to_string() });
         }
     }
 }

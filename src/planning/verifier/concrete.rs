@@ -16,6 +16,7 @@ use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
 use crate::domain::taint;
+use crate::domain::topology::HostPort;
 
 /// A node that does not exist yet has a name that no manifest can know.
 const HOSTNAME_OF_A_NEW_NODE: &str = "(not yet known)";
@@ -31,6 +32,8 @@ pub(super) struct Concrete {
     pub(super) allocatable: Resources,
     /// What the DaemonSet pods that run on it ask for.
     pub(super) daemons: Resources,
+    /// Ports that they take.
+    pub(super) daemon_ports: Vec<HostPort>,
     instance_type: String,
     zone: String,
     capacity_type: CapacityType,
@@ -166,12 +169,14 @@ impl<'a> Site<'a> {
     ) -> Concrete {
         let labels = self.labels(pool, class, kind, (zone, capacity_type), fixed);
         let mut daemons = Resources::new();
+        let mut daemon_ports = Vec::new();
         for daemon in &self.cluster.daemon_sets {
             // Where a label is open, the DaemonSet is counted if any value of it would let it in.
             if taint::first_untolerated(&pool.taints, &daemon.spec.tolerations).is_none()
                 && daemon.spec.node_alternatives.iter().any(|wanted| could_satisfy(&labels, wanted))
             {
                 daemons.add(&daemon.spec.requests);
+                daemon_ports.extend(daemon.spec.host_ports.iter().cloned());
             }
         }
         Concrete {
@@ -179,6 +184,7 @@ impl<'a> Site<'a> {
             capacity: allocatable::capacity(kind, class),
             allocatable: allocatable::allocatable(kind, class),
             daemons,
+            daemon_ports,
             instance_type: kind.name.clone(),
             zone: zone.to_owned(),
             capacity_type,

@@ -58,6 +58,30 @@ pub enum Violation {
     ChosenNotFirst { node: usize },
     /// A candidate could not stand in for the chosen offering.
     CandidateUnfit { node: usize, offering: String, problem: Box<Violation> },
+    /// A candidate is in another domain of a rule that the node's pods are a part of.
+    CandidateInOtherDomain { node: usize, offering: String, key: String },
+    /// A domain holds more pods of a spread constraint than the least filled one and `max_skew` allow.
+    TopologySpread { pod: String, key: String, domain: String, pods: u32, least: u32, max_skew: u32 },
+    /// The domain of a pod holds no pod that it has to be near to.
+    PodAffinity { pod: String, key: String, domain: String },
+    /// The domain of a pod holds a pod that it has to be apart from.
+    PodAntiAffinity { pod: String, key: String, domain: String },
+    /// A rule needs a label that the pod's node does not have, or that the plan leaves open.
+    NoDomain { pod: String, place: String, key: String },
+    /// Two pods want one port of a node.
+    HostPort { node: String, port: String },
+    /// The volumes of a pod cannot be attached there.
+    Volume { node: usize, pod: String },
+    /// The plan uses a node that does not exist.
+    UnknownNode { index: usize },
+    /// An existing node is listed twice, or without pods.
+    NodeRepeated { node: String },
+    /// The labels of an existing node meet no alternative of a pod's nodeSelector, node affinity or volumes.
+    ExistingNodeAffinity { node: String, pod: String },
+    /// A pod does not tolerate a taint of an existing node.
+    ExistingNodeTaint { node: String, pod: String, taint: String },
+    /// Pods and DaemonSets ask for more than an existing node offers.
+    ExistingNodeOvercommitted { node: String, resource: String, wanted: i64, allocatable: i64 },
     /// The stated cost is not the sum over the nodes.
     CostMisstated { stated: UsdPerHour, sum: UsdPerHour },
     /// The lower bound is above the cost: it bounds nothing.
@@ -119,6 +143,35 @@ impl fmt::Display for Violation {
             Self::ChosenNotFirst { node } => write!(f, "node {node}: the chosen offering is not the first candidate"),
             Self::CandidateUnfit { node, offering, problem } => {
                 write!(f, "node {node}: candidate {offering} cannot stand in: {problem}")
+            }
+            Self::CandidateInOtherDomain { node, offering, key } => {
+                write!(f, "node {node}: candidate {offering} is in another domain of {key} than its pods have to be in")
+            }
+            Self::TopologySpread { pod, key, domain, pods, least, max_skew } => {
+                write!(
+                    f,
+                    "pod {pod}: {key} {domain} holds {pods} pods of its spread constraint, the least filled {least}, maxSkew {max_skew}"
+                )
+            }
+            Self::PodAffinity { pod, key, domain } => {
+                write!(f, "pod {pod}: {key} {domain} holds no pod that its affinity asks for")
+            }
+            Self::PodAntiAffinity { pod, key, domain } => {
+                write!(f, "pod {pod}: {key} {domain} holds a pod that its anti-affinity excludes")
+            }
+            Self::NoDomain { pod, place, key } => {
+                write!(f, "pod {pod}: {place} has no certain value of {key}, which a rule needs")
+            }
+            Self::HostPort { node, port } => write!(f, "{node}: two pods take port {port}"),
+            Self::Volume { node, pod } => write!(f, "node {node}: the volumes of pod {pod} cannot be attached there"),
+            Self::UnknownNode { index } => write!(f, "there is no node number {index}"),
+            Self::NodeRepeated { node } => write!(f, "node {node} is listed twice or without pods"),
+            Self::ExistingNodeAffinity { node, pod } => {
+                write!(f, "node {node}: its labels meet no alternative of pod {pod}")
+            }
+            Self::ExistingNodeTaint { node, pod, taint } => write!(f, "node {node}: pod {pod} does not tolerate {taint}"),
+            Self::ExistingNodeOvercommitted { node, resource, wanted, allocatable } => {
+                write!(f, "node {node}: {wanted} of {resource} asked for, {allocatable} allocatable")
             }
             Self::CostMisstated { stated, sum } => write!(f, "the cost is stated as ${stated}/h, the nodes add up to ${sum}/h"),
             Self::BoundAboveCost { bound, cost } => write!(f, "the bound of ${bound}/h is above the cost of ${cost}/h"),

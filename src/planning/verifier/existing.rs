@@ -1,0 +1,81 @@
+//! Nodes that exist: what the plan puts on them keeps their labels, taints and room.
+
+use std::collections::BTreeSet;
+
+use super::Violation;
+use super::concrete::satisfies;
+use crate::domain::cluster::ClusterView;
+use crate::domain::node::Node;
+use crate::domain::plan::Plan;
+use crate::domain::pod::{DaemonSet, Pod};
+use crate::domain::requirement::Requirements;
+use crate::domain::resources::Resources;
+use crate::domain::taint;
+
+/// Checks every use of an existing node.
+pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violation>) {
+    let mut seen = BTreeSet::new();
+    for used in &plan.existing {
+        let Some(node) = cluster.nodes.get(used.node) else {
+            found.push(Violation::UnknownNode { index: used.node });
+            continue;
+        };
+        if !seen.insert(used.node) || used.pods.is_empty() {
+            found.push(Violation::NodeRepeated { node: node.name.clone() });
+        }
+        let pods: Vec<&Pod> = used.pods.iter().filter_map(|&pod| cluster.pods.get(pod)).collect();
+        check_node(cluster, node, &pods, found);
+    }
+}
+
+fn check_node(cluster: &ClusterView, node: &Node, pods: &[&Pod], found: &mut Vec<Violation>) {
+    let labels = Requirements::from_labels(&node.labels);
+    let mut wanted = taken(cluster, node, &labels);
+    for pod in pods {
+        wanted.add(&pod.spec.requests);
+        let volumes = &pod.spec.volume_alternatives;
+        let meets = |alternatives: &[Requirements]| alternatives.iter().any(|terms| satisfies(&labels, terms));
+        if !meets(&pod.spec.node_alternatives) || !(volumes.is_empty() || meets(volumes)) {
+            found.push(Violation::ExistingNodeAffinity { node: node.name.clone(), pod: pod.full_name() });
+        }
+        if let Some(taint) = taint::first_untolerated(&node.taints, &pod.spec.tolerations) {
+            let (node, pod, taint) = (node.name.clone(), pod.full_name(), taint.to_string());
+            found.push(Violation::ExistingNodeTaint { node, pod, taint });
+        }
+    }
+    for (resource, amount) in wanted.iter() {
+        let allocatable = node.allocatable.get(resource.as_str());
+        let unlimited = resource.is_attachment() && allocatable == 0;
+        let asked = pods.iter().any(|pod| pod.spec.requests.get(resource.as_str()) > 0);
+        if asked && amount > allocatable && !unlimited {
+            let (node, resource) = (node.name.clone(), resource.to_string());
+            found.push(Violation::ExistingNodeOvercommitted { node, resource, wanted: amount, allocatable });
+        }
+    }
+}
+
+/// What is taken before the plan adds anything: the pods that run there, and DaemonSets that have yet to come.
+fn taken(cluster: &ClusterView, node: &Node, labels: &Requirements) -> Resources {
+    let mut running = Resources::new();
+    let mut of_daemons = Resources::new();
+    for pod in &node.pods {
+        running.add(&pod.spec.requests);
+        if pod.of_daemon_set {
+            of_daemons.add(&pod.spec.requests);
+        }
+    }
+    let mut due = Resources::new();
+    for daemon in cluster.daemon_sets.iter().filter(|daemon| runs_on(daemon, node, labels)) {
+        due.add(&daemon.spec.requests);
+    }
+    let missing = due.minus(&of_daemons);
+    for (resource, amount) in missing.iter().filter(|(_, amount)| *amount > 0) {
+        running.set(resource.as_str(), running.get(resource.as_str()) + amount);
+    }
+    running
+}
+
+fn runs_on(daemon: &DaemonSet, node: &Node, labels: &Requirements) -> bool {
+    taint::first_untolerated(&node.taints, &daemon.spec.tolerations).is_none()
+        && daemon.spec.node_alternatives.iter().any(|terms| satisfies(labels, terms))
+}
