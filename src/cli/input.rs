@@ -90,12 +90,12 @@ mod tests {
             labels: Arc::default(),
             spec: Arc::new(PodSpec { unmodelled, ..PodSpec::default() }),
         };
-        let spread = pod(vec![UnmodelledRule::TopologySpread]);
+        let prefers = pod(vec![UnmodelledRule::Preference]);
         let cluster = ClusterView {
-            pods: vec![pod(Vec::new()), spread.clone(), pod(vec![UnmodelledRule::TopologySpread, UnmodelledRule::HostPort])],
+            pods: vec![pod(Vec::new()), prefers.clone(), pod(vec![UnmodelledRule::Preference, UnmodelledRule::Volume])],
             ..ClusterView::default()
         };
-        let expected = "the plan does not contain: topology spread constraints of 2 pods, host ports of 1 pod";
+        let expected = "the plan does not contain: scheduling preferences of 2 pods, persistent volumes of 1 pod";
         assert_eq!(unmodelled(&cluster).as_deref(), Some(expected));
     }
 }

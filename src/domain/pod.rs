@@ -11,16 +11,8 @@ use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpr
 /// A scheduling rule of a pod that the program does not contain; the plan says how many pods carry each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnmodelledRule {
-    /// `topologySpreadConstraints`.
-    TopologySpread,
-    /// Required `podAffinity`.
-    PodAffinity,
-    /// Required `podAntiAffinity`.
-    PodAntiAffinity,
     /// Preferred affinities of any kind.
     Preference,
-    /// `hostPort`.
-    HostPort,
     /// Persistent volume claims (their zone and the attach limit).
     Volume,
     /// `resourceClaims` (dynamic resource allocation).
@@ -32,11 +24,7 @@ impl UnmodelledRule {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::TopologySpread => "topology spread constraints",
-            Self::PodAffinity => "pod affinities",
-            Self::PodAntiAffinity => "pod anti-affinities",
             Self::Preference => "scheduling preferences",
-            Self::HostPort => "host ports",
             Self::Volume => "persistent volumes",
             Self::ResourceClaim => "resource claims",
         }
@@ -59,7 +47,7 @@ pub struct PodSpec {
     pub priority: i32,
     /// How evenly its like must stand, hard and soft constraints.
     pub spreads: Vec<TopologySpread>,
-    /// Pods that its domain must hold (required pod affinity).
+    /// Pods that its domain must hold (required pod affinity); with several terms, pods that all of them count.
     pub near: Vec<PodAffinityTerm>,
     /// Pods that its domain must not hold (required pod anti-affinity).
     pub apart: Vec<PodAffinityTerm>,
@@ -72,6 +60,17 @@ pub struct PodSpec {
     pub volume_alternatives: Vec<Requirements>,
     /// Rules that the program does not contain, sorted, each once.
     pub unmodelled: Vec<UnmodelledRule>,
+}
+
+impl PodSpec {
+    /// The terms of [`Self::near`] as kube-scheduler reads them: under each topology key the pods that *all* terms count
+    /// (v1.33, `interpodaffinity`, `podMatchesAllAffinityTerms`).
+    #[must_use]
+    pub fn joint_near(&self) -> Vec<PodAffinityTerm> {
+        let Some(all) = self.near.iter().map(|term| term.selector.clone()).reduce(|a, b| a.and(&b)) else { return Vec::new() };
+        let keys = self.near.iter().map(|term| term.topology_key.clone());
+        keys.map(|topology_key| PodAffinityTerm { topology_key, selector: all.clone() }).collect()
+    }
 }
 
 /// The object that makes a pod: `apps/v1 Deployment web`.

@@ -104,6 +104,20 @@ pub struct PodSelector {
 }
 
 impl PodSelector {
+    /// The pods that both count.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let namespaces = match (&self.namespaces, &other.namespaces) {
+            (Some(a), Some(b)) => Some(a.intersection(b).cloned().collect()),
+            (a, b) => a.clone().or_else(|| b.clone()),
+        };
+        let labels = match (&self.labels, &other.labels) {
+            (Some(a), Some(b)) => Some(LabelSelector(a.0.union(&b.0).cloned().collect())),
+            _ => None,
+        };
+        Self { namespaces, labels }
+    }
+
     /// Whether it counts a pod of `namespace` with these labels.
     #[must_use]
     pub fn selects(&self, namespace: &str, labels: &Labels) -> bool {
@@ -148,6 +162,18 @@ mod tests {
         selector.add("app", Match::NotIn(set(&["web"])));
         assert!(!selector.selects(&labels(&[])));
         assert!(selector.selects(&labels(&[("app", "db")])));
+    }
+
+    #[test]
+    fn both_selectors_must_count_a_pod() {
+        let of = |namespaces: Option<&[&str]>, app: &str| PodSelector {
+            namespaces: namespaces.map(set),
+            labels: Some(LabelSelector::of_labels(&labels(&[("app", app)]))),
+        };
+        let both = of(None, "web").and(&of(Some(&["shop"]), "web"));
+        assert!(both.selects("shop", &labels(&[("app", "web")])) && !both.selects("bank", &labels(&[("app", "web")])));
+        let never = of(None, "web").and(&of(None, "db"));
+        assert!(!never.selects("shop", &labels(&[("app", "web")])));
     }
 
     #[test]

@@ -96,8 +96,10 @@ pub enum Block {
 pub struct FreeClass {
     /// Class of the demand.
     pub class: usize,
-    /// How many pods.
+    /// How many, in units of `each` pods.
     pub pods: u32,
+    /// 1, or all pods of a bundle.
+    pub each: u32,
     /// One unit per cell.
     pub units: Vec<usize>,
 }
@@ -107,6 +109,8 @@ pub struct FreeClass {
 pub struct FreeTerm {
     /// What it asks for.
     pub kind: TermKind,
+    /// Whether the owners of an affinity start by themselves, in one domain.
+    pub founders: bool,
     /// The domains, by name.
     pub domains: Vec<FreeDomain>,
 }
@@ -118,7 +122,7 @@ pub struct FreeDomain {
     pub both: Vec<usize>,
     /// Units that own it only.
     pub owners: Vec<usize>,
-    /// Units that are counted only.
+    /// Units that are counted only; under an affinity those that are bound before the owners.
     pub counted: Vec<usize>,
     /// Whether the least filled domain is sought here too.
     pub in_universe: bool,
@@ -126,12 +130,12 @@ pub struct FreeDomain {
 
 impl FreeTerm {
     /// Takes pods of owners out of the first domain where the term does not hold; whether there was one.
-    fn mend(&self, quantities: &mut [u32]) -> bool {
-        let sum = |units: &[usize], quantities: &[u32]| units.iter().map(|&unit| quantities[unit]).sum::<u32>();
+    fn mend(&self, units: &[Unit], quantities: &mut [u32]) -> bool {
+        let each = |unit: usize| units[unit].pods.iter().map(|entry| entry.1).sum::<u32>();
+        let sum = |units: &[usize], quantities: &[u32]| units.iter().map(|&unit| quantities[unit] * each(unit)).sum::<u32>();
         let counted = |domain: &FreeDomain, quantities: &[u32]| sum(&domain.both, quantities) + sum(&domain.counted, quantities);
         let in_universe = self.domains.iter().filter(|domain| domain.in_universe);
         let least = in_universe.map(|domain| counted(domain, quantities)).min().unwrap_or(0);
-        let founders = self.domains.iter().all(|domain| domain.counted.is_empty());
         for domain in &self.domains {
             let owners = || domain.both.iter().chain(&domain.owners).copied();
             let Some(owner) = owners().find(|&unit| quantities[unit] > 0) else { continue };
@@ -139,7 +143,7 @@ impl FreeTerm {
                 TermKind::Spread { max_skew, grounded, .. } => {
                     counted(domain, quantities) > max_skew.saturating_add(if *grounded { 0 } else { least })
                 }
-                TermKind::Near => sum(if founders { &domain.both } else { &domain.counted }, quantities) == 0,
+                TermKind::Near => sum(if self.founders { &domain.both } else { &domain.counted }, quantities) == 0,
                 TermKind::Apart => false,
             };
             if broken {
@@ -182,24 +186,46 @@ impl Arrangement {
             .map(|class| {
                 let of = &demand.classes[class];
                 let mut scopes = of.scopes();
-                left[class] > 0 && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
+                left[class] > 0
+                    && demand.ranks[class].is_some()
+                    && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
             })
             .collect();
         let ties = made.node_ties(demand, &active, &in_bundle);
-        for bundle in &demand.bundles {
+        // What a node rule counts it counts as one, so a bundle may be in rules only that admit none or any number.
+        let sound = |&class: &usize| {
+            left[class] as usize == demand.classes[class].pods.len()
+                && ties[class].cap.is_none_or(|cap| left[class] <= cap)
+                && ties[class].roles.iter().all(|&(rule, _)| matches!(made.rules[rule].most, 0 | u32::MAX))
+        };
+        let single: BTreeSet<usize> = demand
+            .bundles
+            .iter()
+            .filter(|bundle| bundle.classes.len() == 1)
+            .map(|bundle| bundle.classes[0])
+            .filter(sound)
+            .collect();
+        let in_bundle: BTreeSet<usize> = in_bundle.difference(&single).copied().collect();
+        let mut bundled: Vec<Unit> = Vec::new();
+        for bundle in demand.bundles.iter().filter(|bundle| bundle.classes.len() > 1) {
             let pods: Vec<(usize, u32)> = bundle.classes.iter().map(|&class| (class, left[class])).collect();
-            let whole = |&class: &usize| left[class] as usize == demand.classes[class].pods.len();
-            let free = |&class: &usize| {
-                ties[class].roles.is_empty() && ties[class].cap.is_none() && demand.classes[class].cells.is_empty()
-            };
-            if bundle.classes.iter().all(|class| whole(class) && free(class)) && holds(&pods, bundle.scope) {
-                made.units.push(Unit { pods, scope: bundle.scope, fixed: 1, cap: None, roles: Vec::new() });
+            // One of several classes that is tied to other pods besides is not placed.
+            let alone = |&class: &usize| ties[class].roles.is_empty() && demand.classes[class].cells.is_empty();
+            if bundle.classes.iter().all(|class| sound(class) && alone(class)) && holds(&pods, bundle.scope) {
+                bundled.push(Unit { pods, scope: bundle.scope, fixed: 1, cap: None, roles: Vec::new() });
             }
         }
+        made.units = bundled;
         for members in components(demand, &active, &in_bundle) {
             match members.as_slice() {
                 &[class] if demand.classes[class].cells.is_empty() => {
-                    made.add_unit(class, demand.classes[class].scope, left[class], left[class], &ties);
+                    let scope = demand.classes[class].scope;
+                    if !is_bundle(demand, class) {
+                        made.add_unit(class, scope, left[class], left[class], &ties);
+                    } else if holds(&[(class, left[class])], scope) {
+                        let unit = made.add_unit(class, scope, 1, 1, &ties);
+                        made.units[unit].pods = vec![(class, left[class])];
+                    }
                 }
                 _ => made.tied(demand, left, &members, &ties, holds),
             }
@@ -229,7 +255,7 @@ impl Arrangement {
                     quantities[fullest] -= 1;
                 },
                 Block::OneDomain { .. } => {}
-                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(quantities)) {},
+                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(&self.units, quantities)) {},
             }
         }
     }
@@ -252,8 +278,9 @@ impl Arrangement {
                     self.rule(&mut ties, &only, counted, 0, 0);
                 }
                 TermKind::Near => {
-                    let targets: Vec<usize> = counted.iter().filter(|class| !owners.contains(class)).copied().collect();
                     if !owners.iter().all(|class| in_bundle.contains(class)) {
+                        let active: Vec<usize> = demand.supporters(number).unwrap_or_default();
+                        let targets: Vec<usize> = active.into_iter().filter(|class| counted.contains(class)).collect();
                         self.rule(&mut ties, owners, &targets, 1, u32::MAX);
                     }
                 }
@@ -307,6 +334,7 @@ impl Arrangement {
             let term = &demand.terms[number];
             let (owners, counted) = (&own.owners[number], &own.counted[number]);
             match (&term.kind, members) {
+                _ if members.iter().any(|&class| is_bundle(demand, class)) => {}
                 (TermKind::Spread { max_skew, universe, grounded }, &[class]) if owners == counted => {
                     return self.even(demand, class, left[class], term, (*max_skew, universe, *grounded), ties, holds);
                 }
@@ -399,22 +427,27 @@ impl Arrangement {
             let needed = of.ties.owns.iter().map(|&term| &demand.terms[term]);
             let needed: Vec<&str> =
                 needed.filter(|term| !term.is_per_node() && term.kind != TermKind::Apart).map(|term| term.key.as_str()).collect();
+            let (pods, each) = if is_bundle(demand, class) { (1, left[class]) } else { (left[class], 1) };
             let mut units = Vec::new();
             for cell in &of.cells {
-                if needed.iter().all(|key| cell.domains.contains_key(*key)) && holds(&[(class, 1)], cell.scope) {
-                    let unit = self.add_unit(class, cell.scope, 0, left[class], ties);
+                if needed.iter().all(|key| cell.domains.contains_key(*key)) && holds(&[(class, each)], cell.scope) {
+                    let unit = self.add_unit(class, cell.scope, 0, pods, ties);
+                    self.units[unit].pods = vec![(class, each)];
                     domains_of.insert(unit, &cell.domains);
                     units.push(unit);
                 }
             }
-            classes.push(FreeClass { class, pods: left[class], units });
+            classes.push(FreeClass { class, pods, each, units });
         }
         let terms = terms.iter().map(|&number| {
             let term = &demand.terms[number];
+            let supporters = if term.kind == TermKind::Near { demand.supporters(number) } else { None };
             let mut domains: BTreeMap<&String, FreeDomain> = BTreeMap::new();
             for class in &classes {
                 let ties = &demand.classes[class.class].ties;
-                let (owns, counted) = (ties.owns.contains(&number), ties.counted_by.contains(&number));
+                let supports = |of: &Vec<usize>| of.contains(&class.class) || ties.owns.contains(&number);
+                let counts = supporters.as_ref().is_none_or(supports);
+                let (owns, counted) = (ties.owns.contains(&number), counts && ties.counted_by.contains(&number));
                 for &unit in &class.units {
                     let Some(domain) = domains_of.get(&unit).and_then(|domains| domains.get(&term.key)) else { continue };
                     let domain = domains.entry(domain).or_default();
@@ -431,10 +464,23 @@ impl Arrangement {
                     domains.entry(domain).or_default().in_universe = true;
                 }
             }
-            FreeTerm { kind: term.kind.clone(), domains: domains.into_values().collect() }
+            let founders = term.kind == TermKind::Near && supporters.is_none();
+            FreeTerm { kind: term.kind.clone(), founders, domains: domains.into_values().collect() }
         });
         let terms = terms.collect();
         self.blocks.push(Block::Free { classes, terms });
+    }
+}
+
+/// Whether all pods of the class have to stand on one node.
+fn is_bundle(demand: &Demand, class: usize) -> bool {
+    demand.bundles.iter().any(|bundle| bundle.classes == [class])
+}
+
+impl FreeClass {
+    /// How many pods it has in all.
+    pub(super) fn all_pods(&self) -> i64 {
+        i64::from(self.pods) * i64::from(self.each)
     }
 }
 

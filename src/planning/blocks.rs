@@ -165,7 +165,7 @@ impl Choices {
             }
             let out = pods - class.units.iter().map(placed).sum::<i64>();
             let units: Vec<usize> = (first..self.choices.len()).collect();
-            let left_out = self.add(0, pods, out, penalty(class.class), Vec::new());
+            let left_out = self.add(0, pods, out, penalty(class.class).saturating_mul(i64::from(class.each)), Vec::new());
             self.row(units.iter().copied().chain([left_out]).map(|choice| (choice, 1)), pods, pods);
             counts.push(units);
         }
@@ -177,22 +177,19 @@ impl Choices {
 
     /// The rows of a term of a free block.
     fn term(&mut self, term: &FreeTerm, choice_of: &BTreeMap<usize, usize>, start: &BTreeMap<usize, i64>, classes: &[FreeClass]) {
-        let most: BTreeMap<usize, i64> =
-            classes.iter().flat_map(|class| class.units.iter().map(|&unit| (unit, i64::from(class.pods)))).collect();
-        let rows = |units: &mut dyn Iterator<Item = usize>, amount: i64| -> Vec<(usize, i64)> {
-            units.map(|unit| (choice_of[&unit], amount)).collect()
+        let each: BTreeMap<usize, i64> =
+            classes.iter().flat_map(|class| class.units.iter().map(|&unit| (unit, i64::from(class.each)))).collect();
+        let rows = |units: &mut dyn Iterator<Item = usize>| -> Vec<(usize, i64)> {
+            units.map(|unit| (choice_of[&unit], each[&unit])).collect()
         };
         // The most pods that the units can have together: those of their classes, each counted once.
         let all = |units: &mut dyn Iterator<Item = usize>| -> i64 {
             let units: Vec<usize> = units.collect();
-            classes
-                .iter()
-                .filter(|class| class.units.iter().any(|unit| units.contains(unit)))
-                .map(|class| i64::from(class.pods))
-                .sum()
+            classes.iter().filter(|class| class.units.iter().any(|unit| units.contains(unit))).map(FreeClass::all_pods).sum()
         };
-        let now = |units: &mut dyn Iterator<Item = usize>| -> i64 { units.filter_map(|unit| start.get(&unit)).sum() };
-        debug_assert!(most.keys().all(|unit| choice_of.contains_key(unit)), "every unit of the block is a choice");
+        let now = |units: &mut dyn Iterator<Item = usize>| -> i64 {
+            units.filter_map(|unit| Some(start.get(&unit)? * each[&unit])).sum()
+        };
         // A switch that is on where any of `units` has pods.
         let mut switches: Vec<(usize, usize)> = Vec::new();
         match &term.kind {
@@ -207,7 +204,7 @@ impl Choices {
                 });
                 let below = level.map(|level| (level, -1));
                 for domain in &term.domains {
-                    let here = rows(&mut counted(domain), 1);
+                    let here = rows(&mut counted(domain));
                     if domain.in_universe && level.is_some() {
                         self.row(here.iter().copied().chain(below), 0, LARGEST_AMOUNT);
                     }
@@ -224,27 +221,26 @@ impl Choices {
                 }
             }
             TermKind::Near => {
-                let founders = term.domains.iter().all(|domain| domain.counted.is_empty());
                 for (number, domain) in term.domains.iter().enumerate() {
                     if owners(domain).next().is_none() {
                         continue;
                     }
                     let switch = self.switch(&mut owners(domain), &rows, &all, &now);
-                    let targets = if founders {
-                        rows(&mut domain.both.iter().copied(), 1)
+                    let targets = if term.founders {
+                        rows(&mut domain.both.iter().copied())
                     } else {
-                        rows(&mut domain.counted.iter().copied(), 1)
+                        rows(&mut domain.counted.iter().copied())
                     };
                     self.row(targets.into_iter().chain([(switch, -1)]), 0, LARGEST_AMOUNT);
                     switches.push((number, switch));
                 }
-                if founders {
+                if term.founders {
                     self.row(switches.iter().map(|&(_, switch)| (switch, 1)), 0, 1);
                 }
             }
             TermKind::Apart => {
                 for domain in &term.domains {
-                    let here = rows(&mut counted(domain), 1);
+                    let here = rows(&mut counted(domain));
                     let total = all(&mut counted(domain));
                     if here.is_empty() {
                         continue;
@@ -270,7 +266,7 @@ impl Choices {
     fn switch(
         &mut self,
         units: &mut dyn Iterator<Item = usize>,
-        rows: &dyn Fn(&mut dyn Iterator<Item = usize>, i64) -> Vec<(usize, i64)>,
+        rows: &dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, i64)>,
         all: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
         now: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
     ) -> usize {
@@ -278,7 +274,7 @@ impl Choices {
         let on = i64::from(now(&mut units.iter().copied()) > 0);
         let switch = self.add(0, 1, on, 0, Vec::new());
         let pods = all(&mut units.iter().copied());
-        let terms = rows(&mut units.iter().copied(), 1);
+        let terms = rows(&mut units.iter().copied());
         self.row(terms.into_iter().chain([(switch, -pods)]), -LARGEST_AMOUNT, 0);
         switch
     }
@@ -349,7 +345,7 @@ fn by_class(demand: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
 
 /// Numbers of pods per unit that keep every term: pod by pod, each in the domain where its like are fewest, as a scheduler would.
 fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
-    let mut state = Greedy::new(terms);
+    let mut state = Greedy::new(classes, terms);
     // Pods that others have to be near go first, and those that must have a neighbour last.
     let rank = |class: &FreeClass| {
         let owns = |kind: &dyn Fn(&TermKind) -> bool| {
@@ -357,7 +353,7 @@ fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
                 kind(&term.kind) && term.domains.iter().any(|domain| owners(domain).any(|u| class.units.contains(&u)))
             })
         };
-        (owns(&|kind| *kind == TermKind::Near), !owns(&|kind| matches!(kind, TermKind::Spread { .. })))
+        (owns(&|kind| *kind == TermKind::Near), owns(&|_| true), class.units.len())
     };
     let mut order: Vec<&FreeClass> = classes.iter().collect();
     order.sort_by_key(|class| (rank(class), class.class));
@@ -373,6 +369,8 @@ fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
 
 struct Greedy<'a> {
     terms: &'a [FreeTerm],
+    /// Pods of one of each unit.
+    each: BTreeMap<usize, i64>,
     /// Per unit: term, domain, whether it owns the term, whether it is counted.
     places: BTreeMap<usize, Vec<(usize, usize, bool, bool)>>,
     /// Per term and domain: pods that are counted, and owners.
@@ -382,7 +380,8 @@ struct Greedy<'a> {
 }
 
 impl<'a> Greedy<'a> {
-    fn new(terms: &'a [FreeTerm]) -> Self {
+    fn new(classes: &[FreeClass], terms: &'a [FreeTerm]) -> Self {
+        let each = classes.iter().flat_map(|class| class.units.iter().map(|&unit| (unit, i64::from(class.each)))).collect();
         let mut places: BTreeMap<usize, Vec<(usize, usize, bool, bool)>> = BTreeMap::new();
         for (term, of) in terms.iter().enumerate() {
             for (number, domain) in of.domains.iter().enumerate() {
@@ -393,7 +392,7 @@ impl<'a> Greedy<'a> {
             }
         }
         let zeros: Vec<Vec<i64>> = terms.iter().map(|term| vec![0; term.domains.len()]).collect();
-        Self { terms, places, counted: zeros.clone(), owners: zeros, placed: BTreeMap::new() }
+        Self { terms, each, places, counted: zeros.clone(), owners: zeros, placed: BTreeMap::new() }
     }
 
     fn places(&self, unit: usize) -> &[(usize, usize, bool, bool)] {
@@ -403,19 +402,18 @@ impl<'a> Greedy<'a> {
     fn admits(&self, unit: usize) -> bool {
         self.places(unit).iter().all(|&(term, domain, owns, counts)| {
             let (of, here) = (&self.terms[term], self.counted[term][domain]);
-            let after = here + i64::from(counts);
+            let more = if counts { self.each[&unit] } else { 0 };
+            let after = here + more;
             let guarded = owns || self.owners[term][domain] > 0;
             match &of.kind {
                 TermKind::Spread { max_skew, grounded, .. } => {
                     let universe = of.domains.iter().zip(&self.counted[term]).enumerate().filter(|(_, (d, _))| d.in_universe);
-                    let least =
-                        universe.map(|(at, (_, &n))| if at == domain { n + i64::from(counts) } else { n }).min().unwrap_or(0);
+                    let least = universe.map(|(at, (_, &n))| if at == domain { n + more } else { n }).min().unwrap_or(0);
                     !guarded || after - if *grounded { 0 } else { least } <= i64::from(*max_skew)
                 }
                 TermKind::Near => {
-                    let founders = of.domains.iter().all(|domain| domain.counted.is_empty());
                     let nobody = self.counted[term].iter().all(|&n| n == 0);
-                    !owns || if founders { here > 0 || (nobody && counts) } else { self.targets(term, domain) > 0 }
+                    !owns || if of.founders { here > 0 || (nobody && counts) } else { self.targets(term, domain) > 0 }
                 }
                 TermKind::Apart => {
                     let stranger = self.strangers(term, domain) + i64::from(owns && !counts) > 0;
@@ -441,8 +439,9 @@ impl<'a> Greedy<'a> {
 
     fn place(&mut self, unit: usize) {
         for (term, domain, owns, counts) in self.places(unit).to_vec() {
-            self.counted[term][domain] += i64::from(counts);
-            self.owners[term][domain] += i64::from(owns);
+            let pods = self.each[&unit];
+            self.counted[term][domain] += if counts { pods } else { 0 };
+            self.owners[term][domain] += if owns { pods } else { 0 };
         }
         *self.placed.entry(unit).or_default() += 1;
     }

@@ -92,6 +92,9 @@ pub struct Demand {
     pub ports: Vec<HostPort>,
     /// Pods that have to share a node, by class.
     pub bundles: Vec<Bundle>,
+    /// Per class after how many others its pods can be bound: 0 for pods that need nobody, one more than those that they need to be
+    /// near to; `None` for pods that only wait for one another.
+    pub ranks: Vec<Option<u32>>,
     /// Class of each pod, by its index.
     pub class_of: Vec<usize>,
 }
@@ -152,7 +155,23 @@ impl Demand {
             classes.push(PodClass { requests, request, scope, priority, ties, cells, pods: members });
         }
         let bundles = bundles(&terms, &classes, &mut scopes);
-        Self { dimensions, classes, scopes: scopes.list, terms, ports, bundles, class_of }
+        let ranks = ranks(&terms, &classes);
+        Self { dimensions, classes, scopes: scopes.list, terms, ports, bundles, ranks, class_of }
+    }
+
+    /// The classes whose pods can be waited for by the owners of `term`, an affinity: they are counted by it, do not own it, and are
+    /// bound before any owner. `None` where the owners start by themselves, because it counts nobody else.
+    #[must_use]
+    pub fn supporters(&self, term: usize) -> Option<Vec<usize>> {
+        let classes = || 0..self.classes.len();
+        let owns = |class: &usize| self.classes[*class].ties.owns.contains(&term);
+        let counted: Vec<usize> = classes().filter(|&class| self.classes[class].ties.counted_by.contains(&term)).collect();
+        if !counted.is_empty() && counted.iter().all(owns) {
+            return None;
+        }
+        let first = classes().filter(owns).filter_map(|class| self.ranks[class]).min().unwrap_or(0);
+        let before = |class: &usize| self.ranks[*class].is_some_and(|rank| rank < first);
+        Some(counted.into_iter().filter(|class| !owns(class) && before(class)).collect())
     }
 
     /// The scope of a pod of `class` on a node of `offer` of `template`.
@@ -191,6 +210,37 @@ impl Scopes {
             self.list.len() - 1
         })
     }
+}
+
+/// See [`Demand::ranks`].
+fn ranks(terms: &[Term], classes: &[PodClass]) -> Vec<Option<u32>> {
+    let near = |class: usize| classes[class].ties.owns.iter().copied().filter(|&term| terms[term].kind == TermKind::Near);
+    let mut counted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for class in 0..classes.len() {
+        for &term in classes[class].ties.counted_by.iter().filter(|&&term| terms[term].kind == TermKind::Near) {
+            counted.entry(term).or_default().push(class);
+        }
+    }
+    let mut ranks: Vec<Option<u32>> = (0..classes.len()).map(|class| near(class).next().is_none().then_some(0)).collect();
+    // Level by level, so that the first rank that a class gets is the least.
+    for level in 1.. {
+        let bound_by_now: Vec<usize> = (0..classes.len())
+            .filter(|&class| ranks[class].is_none())
+            .filter(|&class| {
+                near(class).all(|term| {
+                    let counted = counted.get(&term).map_or(&[][..], Vec::as_slice);
+                    let owns = |other: &usize| classes[*other].ties.owns.contains(&term);
+                    let founds = !counted.is_empty() && counted.iter().all(owns);
+                    founds || counted.iter().any(|other| !owns(other) && ranks[*other].is_some_and(|rank| rank < level))
+                })
+            })
+            .collect();
+        if bound_by_now.is_empty() {
+            break;
+        }
+        bound_by_now.into_iter().for_each(|class| ranks[class] = Some(level));
+    }
+    ranks
 }
 
 /// The bundles of the classes; a class is in one at most.

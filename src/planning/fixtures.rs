@@ -14,6 +14,7 @@ use crate::domain::node_pool::{NodeClassRef, NodePool};
 use crate::domain::pod::{DaemonSet, Pod, PodSpec, Workload};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
 use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::selector::Labels;
 use crate::domain::taint::{Effect, Taint, Toleration};
 use crate::planning::cost::CostModel;
 use crate::planning::plan::{Planned, plan};
@@ -117,11 +118,12 @@ pub(super) fn cluster(pools: Vec<NodePool>, pods: &[(usize, PodSpec)]) -> Cluste
     for (number, (count, spec)) in pods.iter().enumerate() {
         let workload = Arc::new(Workload { kind: "Deployment".to_owned(), name: format!("w{number}") });
         let spec = Arc::new(spec.clone());
+        let labels = Arc::new(Labels::from([("app".to_owned(), format!("w{number}"))]));
         made.extend((0..*count).map(|pod| Pod {
             namespace: "default".to_owned(),
             name: format!("w{number}-{pod}"),
             workload: Arc::clone(&workload),
-            labels: Arc::default(),
+            labels: Arc::clone(&labels),
             spec: Arc::clone(&spec),
         }));
     }

@@ -35,6 +35,12 @@ pub use tier::SolvedTier;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod topology_tests;

@@ -121,9 +121,9 @@ fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
         let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded };
         made.push(Term { kind, key: spread.topology_key.clone(), selector: spread.selector.clone() });
     }
-    let affinity = spec.near.iter().map(|term| (TermKind::Near, term));
-    for (kind, term) in affinity.chain(spec.apart.iter().map(|term| (TermKind::Apart, term))) {
-        made.push(Term { kind, key: term.topology_key.clone(), selector: term.selector.clone() });
+    let affinity = spec.joint_near().into_iter().map(|term| (TermKind::Near, term));
+    for (kind, term) in affinity.chain(spec.apart.iter().map(|term| (TermKind::Apart, term.clone()))) {
+        made.push(Term { kind, key: term.topology_key, selector: term.selector });
     }
     made
 }

@@ -61,9 +61,12 @@ pub(super) fn first_fit(reduced: &Reduced, choices: &[i64]) -> Packing {
     let mut limits = reduced.limits.clone();
     let mut open: Vec<OpenNode> = Vec::new();
     let mut pods: Vec<u64> = Vec::new();
-    for class in order {
+    // Pods that need others beside them come once more when those are there.
+    let again = order.iter().copied().filter(|_| reduced.has_needs).collect::<Vec<usize>>();
+    let mut waiting = demand;
+    for class in order.into_iter().chain(again) {
         let mut queue: BinaryHeap<Reverse<(u64, usize)>> = pods.iter().enumerate().map(|(at, &n)| Reverse((n, at))).collect();
-        let mut left = demand[class];
+        let mut left = std::mem::take(&mut waiting[class]);
         while left > 0 {
             let at = loop {
                 let Some(Reverse((_, at))) = queue.pop() else { break None };
@@ -74,7 +77,10 @@ pub(super) fn first_fit(reduced: &Reduced, choices: &[i64]) -> Packing {
             let at = match at {
                 Some(at) => at,
                 None => {
-                    let Some(node) = open_node(reduced, class, &roomiest, &mut limits) else { break };
+                    let Some(node) = open_node(reduced, class, &roomiest, &mut limits) else {
+                        waiting[class] = left;
+                        break;
+                    };
                     open.push(node);
                     pods.push(0);
                     open.len() - 1

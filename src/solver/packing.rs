@@ -223,15 +223,23 @@ fn fill(
         &mut spill
     };
     let mut value = 0.0;
-    for &class in order {
-        if available[class] == 0 || !bits.contains(class) {
-            continue;
-        }
-        let count = reduced.copies_beside(class, left, counts).min(available[class]);
-        if count > 0 {
-            reduced.take(class, i64::from(count), left);
-            counts.push((class, count));
-            value += values[class] * f64::from(count);
+    // Pods that need others beside them may only fit once those are there.
+    for _ in 0..if reduced.has_needs { 2 } else { 1 } {
+        for &class in order {
+            if available[class] == 0 || !bits.contains(class) {
+                continue;
+            }
+            let present =
+                if reduced.has_needs { counts.iter().find(|entry| entry.0 == class).map_or(0, |entry| entry.1) } else { 0 };
+            let count = reduced.copies_beside(class, left, counts).min(available[class] - present);
+            if count > 0 {
+                reduced.take(class, i64::from(count), left);
+                if present > 0 {
+                    counts.retain(|entry| entry.0 != class)
+                }
+                counts.push((class, count + present));
+                value += values[class] * f64::from(count);
+            }
         }
     }
     value

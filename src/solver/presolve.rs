@@ -53,6 +53,8 @@ pub(super) struct Reduced {
     /// Limits of the side rows.
     pub(super) limits: Vec<i64>,
     pub(super) node_rules: Vec<NodeRule>,
+    /// Whether some rule asks for pods beside others.
+    pub(super) has_needs: bool,
     /// The rules of `node_rules` that each class is in.
     pub(super) rules_of: Vec<Vec<usize>>,
     pub(super) choices: Vec<Choice>,
@@ -234,6 +236,7 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         eligible: Vec::new(),
         eligible_bits: Vec::new(),
         limits: problem.side_rows.iter().map(|row| row.limit).collect(),
+        has_needs: node_rules.iter().any(|rule| rule.least > 0),
         node_rules,
         rules_of,
         choices,

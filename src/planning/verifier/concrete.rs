@@ -1,7 +1,7 @@
 //! A node as it would stand in the cluster: labels, capacity, and the DaemonSet pods that land on it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::Violation;
@@ -14,8 +14,9 @@ use crate::domain::node_pool::NodePool;
 use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint;
+use crate::domain::taint::Toleration;
 use crate::domain::topology::HostPort;
 
 /// A node that does not exist yet has a name that no manifest can know.
@@ -77,6 +78,17 @@ impl Concrete {
     }
 }
 
+impl Concrete {
+    /// Whether a node of `pool` could be this one: nothing excludes it, its DaemonSets fit, and the limits admit one.
+    fn could_run(&self, pool: &NodePool) -> bool {
+        let within_limits = pool.limits.iter().all(|(resource, &limit)| {
+            let taken = if resource == ResourceName::NODES { 1 } else { self.capacity.get(resource) };
+            taken <= limit
+        });
+        self.faults(0, pool).is_empty() && self.daemons.fits_in(&self.allocatable) && within_limits
+    }
+}
+
 /// Whether every value that `label` may take is one that `wanted` allows.
 fn is_within(label: &Requirement, wanted: &Requirement) -> bool {
     match label.finite() {
@@ -117,6 +129,20 @@ pub(super) struct Site<'a> {
     types: BTreeMap<&'a str, &'a InstanceType>,
     pools: BTreeMap<&'a str, &'a NodePool>,
     made: RefCell<BTreeMap<Key, Rc<Concrete>>>,
+    domains: RefCell<BTreeMap<Filter, BTreeSet<String>>>,
+}
+
+/// Which nodes count as domains: the label, and the alternatives and tolerations of the pod where they matter.
+type Filter = (String, Option<Vec<Requirements>>, Option<Vec<Toleration>>);
+
+fn candidate(kind: &InstanceType, sold: &Offering) -> Candidate {
+    Candidate {
+        instance_type: kind.name.clone(),
+        zone: sold.zone.clone(),
+        capacity_type: sold.capacity_type,
+        price: sold.price,
+        price_kind: sold.price_kind,
+    }
 }
 
 impl<'a> Site<'a> {
@@ -127,6 +153,7 @@ impl<'a> Site<'a> {
             types: catalog.instance_types.iter().map(|kind| (kind.name.as_str(), kind)).collect(),
             pools: cluster.node_pools.iter().map(|pool| (pool.name.as_str(), pool)).collect(),
             made: RefCell::default(),
+            domains: RefCell::default(),
         }
     }
 
@@ -138,6 +165,39 @@ impl<'a> Site<'a> {
     pub(super) fn offering(&self, wanted: &Candidate) -> Option<&'a Offering> {
         let kind = self.types.get(wanted.instance_type.as_str())?;
         kind.offerings.iter().find(|sold| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type)
+    }
+
+    /// The values of label `key` on the nodes that could be bought, as far as `alternatives` and `tolerations` admit them.
+    pub(super) fn domains(
+        &self,
+        key: &str,
+        alternatives: Option<&Vec<Requirements>>,
+        tolerations: Option<&Vec<Toleration>>,
+    ) -> BTreeSet<String> {
+        let filter = (key.to_owned(), alternatives.cloned(), tolerations.cloned());
+        if let Some(known) = self.domains.borrow().get(&filter) {
+            return known.clone();
+        }
+        let mut found = BTreeSet::new();
+        for pool in &self.cluster.node_pools {
+            if tolerations.is_some_and(|tolerations| taint::first_untolerated(&pool.taints, tolerations).is_some()) {
+                continue;
+            }
+            for kind in &self.catalog.instance_types {
+                for sold in &kind.offerings {
+                    let offering = candidate(kind, sold);
+                    let Some(node) = self.concrete(pool, &offering, &BTreeMap::new()) else { continue };
+                    let values = node.labels.get(key).and_then(|label| label.finite());
+                    let admitted =
+                        |alternatives: &Vec<Requirements>| alternatives.iter().any(|terms| could_satisfy(&node.labels, terms));
+                    if values.is_some() && alternatives.is_none_or(admitted) && node.could_run(pool) {
+                        found.extend(values.into_iter().flatten().cloned());
+                    }
+                }
+            }
+        }
+        self.domains.borrow_mut().insert(filter, found.clone());
+        found
     }
 
     /// The node that the offering would become; `None` when the catalog does not know the type or the NodeClass is missing.
@@ -252,14 +312,7 @@ impl<'a> Site<'a> {
         let large_enough = |kind: &&InstanceType| spec.requests.fits_in(&allocatable::allocatable(kind, class));
         self.catalog.instance_types.iter().filter(large_enough).any(|kind| {
             kind.offerings.iter().any(|sold| {
-                let offering = Candidate {
-                    instance_type: kind.name.clone(),
-                    zone: sold.zone.clone(),
-                    capacity_type: sold.capacity_type,
-                    price: sold.price,
-                    price_kind: sold.price_kind,
-                };
-                self.concrete(pool, &offering, &BTreeMap::new()).is_some_and(|node| {
+                self.concrete(pool, &candidate(kind, sold), &BTreeMap::new()).is_some_and(|node| {
                     let mut wanted = spec.requests.clone();
                     wanted.add(&node.daemons);
                     wanted.fits_in(&node.allocatable)

@@ -1,8 +1,9 @@
 //! Rules between pods, checked in the state that the cluster has once every pod of the plan runs.
 //!
 //! The pods that already run and those that the plan places count alike; the plan answers only for rules that one of its own pods is a
-//! part of. Under `kubernetes.io/hostname` the least filled node counts as empty, as in Karpenter's scheduler; kube-scheduler is laxer
-//! there, because it looks at the nodes that exist.
+//! part of. The domains of a spread constraint are those of Karpenter's scheduler: of the nodes that there are and of those that the
+//! NodePools could buy, and under `kubernetes.io/hostname` the least filled node counts as empty. kube-scheduler is laxer, because it
+//! looks at the nodes that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,9 +64,9 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
     for owner in 0..state.kinds.len() {
         let spec = state.kinds[owner].spec;
         for spread in spec.spreads.iter().filter(|spread| spread.required) {
-            state.check_spread(owner, spread, found);
+            state.check_spread(site, owner, spread, found);
         }
-        for term in &spec.near {
+        for term in spec.joint_near() {
             state.check_near(owner, &term.topology_key, &term.selector, found);
         }
         for term in &spec.apart {
@@ -150,7 +151,7 @@ impl<'a> State<'a> {
         made
     }
 
-    fn check_spread(&self, owner: usize, spread: &TopologySpread, found: &mut Vec<Violation>) {
+    fn check_spread(&self, site: &Site<'_>, owner: usize, spread: &TopologySpread, found: &mut Vec<Violation>) {
         let kind = &self.kinds[owner];
         let key = spread.topology_key.as_str();
         if kind.standing.iter().all(|standing| standing.1 == 0) {
@@ -164,8 +165,15 @@ impl<'a> State<'a> {
         };
         let passes: Vec<bool> = self.places.iter().map(filter).collect();
         let counts = self.by_domain(key, &spread.selector, &|place| passes[place]);
-        let domains = self.places.iter().zip(&passes).filter(|(_, passes)| **passes).filter_map(|(place, _)| place.domain(key));
-        let domains: BTreeSet<String> = domains.collect();
+        let standing = self.places.iter().zip(&passes).filter(|(_, passes)| **passes).filter_map(|(place, _)| place.domain(key));
+        let mut domains: BTreeSet<String> = standing.collect();
+        if key != labels::HOSTNAME {
+            domains.extend(site.domains(
+                key,
+                spread.honors_affinity.then_some(&kind.spec.node_alternatives),
+                spread.honors_taints.then_some(&kind.spec.tolerations),
+            ));
+        }
         let in_domain = |domain: &str| counts.get(domain).map_or(0, |count| count.all);
         let grounded = key == labels::HOSTNAME || domains.len() < spread.min_domains as usize;
         let least = if grounded { 0 } else { domains.iter().map(|domain| in_domain(domain)).min().unwrap_or(0) };
@@ -249,13 +257,16 @@ impl<'a> State<'a> {
         for owner in 0..self.kinds.len() {
             let spec = self.kinds[owner].spec;
             let spreads = spec.spreads.iter().filter(|spread| spread.required);
-            let spreads = spreads.map(|spread| (&spread.topology_key, &spread.selector, spread.max_skew));
-            let terms = spec.near.iter().chain(&spec.apart).map(|term| (&term.topology_key, &term.selector, 1));
-            for (key, selector, free) in spreads.chain(terms).filter(|(key, ..)| key.as_str() != labels::HOSTNAME) {
-                let selected = self.selected(selector);
+            let spreads = spreads.map(|spread| (&spread.topology_key, spread.selector.clone(), Some(spread.max_skew)));
+            let near = spec.near.iter().zip(spec.joint_near()).map(|(term, joint)| (&term.topology_key, joint.selector, None));
+            let apart = spec.apart.iter().map(|term| (&term.topology_key, term.selector.clone(), None));
+            let all = spreads.chain(near).chain(apart);
+            for (key, selector, skew) in all.filter(|(key, ..)| key.as_str() != labels::HOSTNAME) {
+                let selected = self.selected(&selector);
                 let pods: u32 = selected.iter().flat_map(|&kind| &self.kinds[kind].standing).map(|s| s.1 + s.2).sum();
-                let alone = selected == [owner] || selected.is_empty();
-                if pods > free || !alone {
+                // One pod by itself is neither near to nor apart from another.
+                let alone = selected.is_empty() || (selected == [owner] && pods == 1);
+                if skew.map_or(!alone, |skew| pods > skew) {
                     selected.into_iter().chain([owner]).for_each(|kind| {
                         keys[kind].insert(key);
                     });

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crate::adapters::files::manifests::Loaded;
 use crate::adapters::files::manifests::error::InputError;
-use crate::adapters::files::manifests::object::{LeftOut, Objects};
+use crate::adapters::files::manifests::object::{LeftOut, NAME_OF_NAMESPACE, Objects};
 use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
+use crate::adapters::kube::convert::topology::Namespaces;
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::{NodeClassRef, NodePool};
 use crate::domain::pod::{DaemonSet, Pod, PodSpec, UnmodelledRule, Workload};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
+use crate::domain::selector::Labels;
 
 /// The classes that every cluster has (`k8s.io/kubernetes/pkg/apis/scheduling`).
 const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
@@ -25,9 +27,10 @@ const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
 /// # Errors
 /// When there are more pods than [`MAX_PODS`].
 pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
+    let namespaces = namespaces(&objects);
     let mut notices = objects.notices;
     let mut ownership = Ownership::new(&objects.workloads);
-    let mut specs = Specs::new(&objects.priority_classes);
+    let mut specs = Specs::new(&objects.priority_classes, &namespaces);
 
     let mut taken = BTreeSet::new();
     let mut workloads = BTreeMap::new();
@@ -38,7 +41,8 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
         let workload = Arc::clone(workloads.entry(workload.clone()).or_insert_with(|| Arc::new(workload)));
         taken.insert((pod.namespace.clone(), pod.name.clone()));
         let spec = specs.resolve(&pod.template);
-        pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, labels: Arc::default(), spec });
+        let labels = specs.labels(&pod.template);
+        pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, labels, spec });
     }
 
     // The names of a StatefulSet's pods are given, those of other workloads only have to be free: so it goes first.
@@ -87,6 +91,18 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
 }
 
+/// The namespaces of the input: those that are objects, and those that objects are in.
+fn namespaces(objects: &Objects) -> Namespaces {
+    let mut known = objects.namespaces.clone();
+    let used = objects.pods.iter().map(|pod| &pod.namespace).chain(objects.workloads.iter().map(|of| &of.namespace));
+    for name in used {
+        if !known.contains_key(name) {
+            known.insert(name.clone(), Labels::from([(NAME_OF_NAMESPACE.to_owned(), name.clone())]));
+        }
+    }
+    known
+}
+
 /// Counts before any pod is made, so that a huge number of replicas costs nothing.
 fn refuse_too_many(present: usize, workloads: &[(&WorkloadObject, usize)]) -> Result<(), InputError> {
     let mut total = present;
@@ -111,6 +127,7 @@ fn expand(
     pods: &mut Vec<Pod>,
 ) {
     let mut spec = specs.resolve(&workload.template);
+    let labels = specs.labels(&workload.template);
     let mut number: i64 = 0;
     if let WorkloadKind::StatefulSet { first_ordinal, has_claims } = workload.kind {
         number = i64::from(first_ordinal);
@@ -133,26 +150,29 @@ fn expand(
             }
         };
         let (workload, spec, namespace) = (Arc::clone(&made_by), Arc::clone(&spec), workload.namespace.clone());
-        pods.push(Pod { namespace, name, workload, labels: Arc::default(), spec });
+        pods.push(Pod { namespace, name, workload, labels: Arc::clone(&labels), spec });
     }
 }
 
 /// Specs with their priorities, each kept once.
 struct Specs<'a> {
     classes: &'a BTreeMap<String, (i32, bool)>,
+    namespaces: &'a Namespaces,
     /// The value of the default class, 0 without one.
     default: i32,
     resolved: BTreeMap<Arc<PodTemplate>, Arc<PodSpec>>,
     interned: BTreeSet<Arc<PodSpec>>,
+    /// Equal labels are kept once, so that pods are grouped by identity.
+    labels: BTreeSet<Arc<Labels>>,
     unknown_classes: BTreeSet<String>,
 }
 
 impl<'a> Specs<'a> {
-    fn new(classes: &'a BTreeMap<String, (i32, bool)>) -> Self {
+    fn new(classes: &'a BTreeMap<String, (i32, bool)>, namespaces: &'a Namespaces) -> Self {
         // Should there be several defaults, Kubernetes takes the smallest.
         let default = classes.values().filter(|(_, is_default)| *is_default).map(|(value, _)| *value).min().unwrap_or(0);
-        let (resolved, interned, unknown_classes) = Default::default();
-        Self { classes, default, resolved, interned, unknown_classes }
+        let (resolved, interned, labels, unknown_classes) = Default::default();
+        Self { classes, namespaces, default, resolved, interned, labels, unknown_classes }
     }
 
     fn resolve(&mut self, template: &Arc<PodTemplate>) -> Arc<PodSpec> {
@@ -164,9 +184,17 @@ impl<'a> Specs<'a> {
             PrioritySource::Default => self.default,
             PrioritySource::Class(name) => self.value_of(name),
         };
-        let spec = self.intern(PodSpec { priority, ..template.spec.clone() });
+        let spec = self.intern(template.resolve(priority, self.namespaces));
         self.resolved.insert(Arc::clone(template), Arc::clone(&spec));
         spec
+    }
+
+    fn labels(&mut self, template: &PodTemplate) -> Arc<Labels> {
+        if let Some(known) = self.labels.get(&template.labels) {
+            return Arc::clone(known);
+        }
+        self.labels.insert(Arc::clone(&template.labels));
+        Arc::clone(&template.labels)
     }
 
     fn value_of(&mut self, class: &str) -> i32 {

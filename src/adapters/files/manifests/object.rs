@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -17,10 +17,15 @@ use serde_json::{Map, Value};
 use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
 use crate::adapters::files::manifests::workload::{self, Owner, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
+use crate::adapters::kube::convert::topology::Namespaces;
 use crate::adapters::kube::convert::{FieldError, node_class, node_pool};
 use crate::adapters::kube::crd;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodePool;
+use crate::domain::selector::Labels;
+
+/// The label that the API server gives to every namespace.
+pub(super) const NAME_OF_NAMESPACE: &str = "kubernetes.io/metadata.name";
 
 /// Where an object was read.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,8 @@ pub(super) struct Objects {
     pub node_classes: BTreeMap<String, NodeClass>,
     /// Value and whether it is the cluster's default, by name.
     pub priority_classes: BTreeMap<String, (i32, bool)>,
+    /// Labels by name.
+    pub namespaces: Namespaces,
     pub ignored: BTreeMap<String, usize>,
     /// Sentences about single objects.
     pub notices: Vec<String>,
@@ -171,15 +178,14 @@ impl Objects {
                     WorkloadKind::Deployment,
                     owner,
                     workload::replicas(spec.replicas),
-                    spec.template.spec.as_ref(),
+                    Some(spec.template),
                 )?;
             }
             ("apps", "ReplicaSet") => {
                 let (identity, set) = self.typed::<ReplicaSet>(&object, place)?;
                 let spec = set.spec;
                 let owner = workload::controller(&set.metadata);
-                let pods = spec.template.and_then(|template| template.spec);
-                self.workload(&identity, WorkloadKind::ReplicaSet, owner, workload::replicas(spec.replicas), pods.as_ref())?;
+                self.workload(&identity, WorkloadKind::ReplicaSet, owner, workload::replicas(spec.replicas), spec.template)?;
             }
             ("apps", "StatefulSet") => {
                 let (identity, set) = self.typed::<StatefulSet>(&object, place)?;
@@ -188,24 +194,20 @@ impl Objects {
                 let has_claims = spec.volume_claim_templates.is_some_and(|claims| !claims.is_empty());
                 let kind = WorkloadKind::StatefulSet { first_ordinal, has_claims };
                 let owner = workload::controller(&set.metadata);
-                self.workload(&identity, kind, owner, workload::replicas(spec.replicas), spec.template.spec.as_ref())?;
+                self.workload(&identity, kind, owner, workload::replicas(spec.replicas), Some(spec.template))?;
             }
             ("batch", "Job") => {
                 let (identity, job) = self.typed::<Job>(&object, place)?;
                 let wanted = workload::pods_of_job(&job);
                 let spec = identity.spec(job.spec)?;
-                self.workload(
-                    &identity,
-                    WorkloadKind::Job,
-                    workload::controller(&job.metadata),
-                    wanted,
-                    spec.template.spec.as_ref(),
-                )?;
+                let owner = workload::controller(&job.metadata);
+                self.workload(&identity, WorkloadKind::Job, owner, wanted, Some(spec.template))?;
             }
             ("apps", "DaemonSet") => {
                 let (identity, set) = self.typed::<DaemonSet>(&object, place)?;
                 let spec = set.spec;
-                let template = self.template(&identity, "spec.template.spec", spec.template.spec.as_ref())?;
+                let labels = labels_of(spec.template.metadata.as_ref());
+                let template = self.template(&identity, "spec.template.spec", spec.template.spec.as_ref(), labels)?;
                 self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template });
             }
             ("karpenter.sh", "NodePool") => self.node_pool(&object, place)?,
@@ -218,8 +220,12 @@ impl Objects {
                 let (identity, class) = self.typed::<PriorityClass>(&object, place)?;
                 self.priority_classes.insert(identity.name, (class.value.unwrap_or(0), class.global_default == Some(true)));
             }
-            // Read so that a folder can be given whole; nothing in it decides about nodes.
-            ("", "Namespace") => {}
+            ("", "Namespace") => {
+                let (identity, namespace) = self.typed::<Namespace>(&object, place)?;
+                let mut labels = labels_of(Some(&namespace.metadata));
+                labels.insert(NAME_OF_NAMESPACE.to_owned(), identity.name.clone());
+                self.namespaces.insert(identity.name, labels);
+            }
             _ => {
                 let known = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "Job", "DaemonSet", "NodePool", "EC2NodeClass"];
                 // A known kind of another group is named in full, or the count would puzzle.
@@ -266,7 +272,7 @@ impl Objects {
     fn identify<'f>(&mut self, object: &Value, place: Place<'f>) -> Result<Identity<'f>, Box<InputError>> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         let kind = text("/kind").unwrap_or_default();
-        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass");
+        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass" | "Namespace");
         let namespace = if namespaced { text("/metadata/namespace").unwrap_or("default") } else { "" };
         let slash = if namespaced { "/" } else { "" };
         let name = match (text("/metadata/name"), text("/metadata/generateName")) {
@@ -324,7 +330,7 @@ impl Objects {
         if spec.node_name.as_ref().is_some_and(|node| !node.is_empty()) {
             left_out.bound += 1;
         }
-        let template = self.template(&identity, "spec", Some(&spec))?;
+        let template = self.template(&identity, "spec", Some(&spec), labels_of(Some(&metadata)))?;
         self.pods.push(PodObject {
             owner: workload::controller(&metadata),
             template_hash: template_hash(&metadata),
@@ -354,10 +360,11 @@ impl Objects {
         kind: WorkloadKind,
         owner: Option<Owner>,
         pods: Result<usize, FieldError>,
-        spec: Option<&PodSpec>,
+        template: Option<PodTemplateSpec>,
     ) -> Result<(), Box<InputError>> {
         let pods = pods.map_err(|error| identity.error(error))?;
-        let template = self.template(identity, "spec.template.spec", spec)?;
+        let PodTemplateSpec { metadata, spec } = template.unwrap_or_default();
+        let template = self.template(identity, "spec.template.spec", spec.as_ref(), labels_of(metadata.as_ref()))?;
         let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
         let file = identity.file.to_owned();
         self.workloads.push(WorkloadObject { file, kind, namespace, name, owner, pods, template });
@@ -370,12 +377,14 @@ impl Objects {
         identity: &Identity<'_>,
         path: &str,
         spec: Option<&PodSpec>,
+        labels: Labels,
     ) -> Result<Arc<PodTemplate>, Box<InputError>> {
         let spec = spec.filter(|spec| !spec.containers.is_empty()).ok_or_else(|| {
             let mend = "add at least one container; is the indentation right?";
             identity.error(FieldError::new("containers", "there are no containers", mend).inside(path))
         })?;
-        let template = pod_spec::from_api(spec).map_err(|error| identity.error(error.inside(path)))?;
+        let template = pod_spec::from_api(spec, &identity.namespace, labels);
+        let template = template.map_err(|error| identity.error(error.inside(path)))?;
         if let Some(known) = self.templates.get(&template) {
             return Ok(Arc::clone(known));
         }
@@ -406,6 +415,10 @@ impl Identity<'_> {
     fn error(&self, error: FieldError) -> Box<InputError> {
         Box::new(InputError::of_object(self.file, &self.label, error))
     }
+}
+
+fn labels_of(metadata: Option<&ObjectMeta>) -> Labels {
+    metadata.and_then(|metadata| metadata.labels.clone()).unwrap_or_default()
 }
 
 fn template_hash(metadata: &ObjectMeta) -> Option<String> {

@@ -3,12 +3,14 @@
 //! A conversion stops at the first thing that cannot be meant and says where it is, what is wrong and how to mend it. What the
 //! API server would fill in (a limit copied to a missing request) is filled in here, since manifests have not been there yet.
 
+mod host_ports;
 mod label_syntax;
 mod node_affinity;
 pub mod node_class;
 pub mod node_pool;
 pub mod pod_spec;
 mod requests;
+pub mod topology;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 

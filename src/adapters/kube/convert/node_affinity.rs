@@ -6,8 +6,10 @@
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 use crate::adapters::kube::convert::FieldError;
+use crate::adapters::kube::convert::topology::weight;
 use crate::domain::labels;
 use crate::domain::requirement::{Operator, Requirement, Requirements};
+use crate::domain::topology::{Preference, Wish};
 
 const TERMS: &str = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
 
@@ -35,6 +37,21 @@ pub(super) fn node_alternatives(spec: &PodSpec) -> Result<Vec<Requirements>, Fie
         alternatives.push(selector);
     }
     Ok(alternatives)
+}
+
+/// The preferred terms of `spec`; an empty term prefers nothing.
+pub(super) fn preferences(spec: &PodSpec) -> Result<Vec<Preference>, FieldError> {
+    const PREFERRED: &str = "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution";
+    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let preferred = affinity.and_then(|node| node.preferred_during_scheduling_ignored_during_execution.as_deref());
+    let mut made = Vec::new();
+    for (index, term) in preferred.unwrap_or_default().iter().enumerate() {
+        let inside = |error: FieldError| error.inside(&format!("{PREFERRED}[{index}]"));
+        let weight = weight(term.weight).map_err(inside)?;
+        let wish = alternative(&Requirements::new(), &term.preference).map_err(|error| inside(error.inside("preference")))?;
+        made.extend(wish.map(|wish| Preference { weight, wish: Wish::Node(wish) }));
+    }
+    Ok(made)
 }
 
 /// `selector` joined to `term`; `None` for an empty term.

@@ -1,11 +1,17 @@
 //! From a pod's spec to what it asks of a node.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec as ApiPodSpec, Toleration as ApiToleration};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{PodSpec as ApiPodSpec, Toleration as ApiToleration};
 
 use crate::adapters::kube::convert::FieldError;
-use crate::adapters::kube::convert::node_affinity::node_alternatives;
+use crate::adapters::kube::convert::host_ports::host_ports;
+use crate::adapters::kube::convert::node_affinity::{node_alternatives, preferences};
 use crate::adapters::kube::convert::requests::effective_requests;
+use crate::adapters::kube::convert::topology;
+use crate::adapters::kube::convert::topology::{Namespaces, Purpose, TermTemplate};
 use crate::domain::pod::{PodSpec, UnmodelledRule};
+use crate::domain::selector::Labels;
 use crate::domain::taint::{Effect, Toleration};
 
 /// Where the priority of a pod comes from.
@@ -19,20 +25,38 @@ pub enum PrioritySource {
     Default,
 }
 
-/// What a pod asks for, before its priority is known: PriorityClasses may come later in the input than pods.
+/// What a pod asks for, before the input is known whole: PriorityClasses and Namespaces may come later in it than pods.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodTemplate {
-    /// Everything but the priority, which is 0 here.
+    /// Everything but the priority, which is 0 here, and the terms between pods.
     pub spec: PodSpec,
+    /// Labels of the pod.
+    pub labels: Arc<Labels>,
     /// Where to find the priority.
     pub priority: PrioritySource,
+    /// Pod affinities and anti-affinities, required and preferred.
+    pub terms: Vec<TermTemplate>,
 }
 
-/// Converts `spec`.
+impl PodTemplate {
+    /// The spec of a pod with this priority, in a cluster with these namespaces.
+    #[must_use]
+    pub fn resolve(&self, priority: i32, namespaces: &Namespaces) -> PodSpec {
+        let of = |purpose: Purpose| self.terms.iter().filter(move |term| term.purpose == purpose);
+        let mut spec = self.spec.clone();
+        spec.priority = priority;
+        spec.near = of(Purpose::Near).map(|term| term.resolve(namespaces)).collect();
+        spec.apart = of(Purpose::Apart).map(|term| term.resolve(namespaces)).collect();
+        spec.preferences.extend(self.terms.iter().filter_map(|term| term.preference(namespaces)));
+        spec
+    }
+}
+
+/// Converts `spec` of a pod in `namespace` with these labels.
 ///
 /// # Errors
-/// When a quantity, an operator or a toleration is malformed; the field is relative to the spec.
-pub fn from_api(spec: &ApiPodSpec) -> Result<PodTemplate, FieldError> {
+/// When a quantity, an operator, a toleration or a rule between pods is malformed; the field is relative to the spec.
+pub fn from_api(spec: &ApiPodSpec, namespace: &str, labels: Labels) -> Result<PodTemplate, FieldError> {
     let priority = match (spec.priority, &spec.priority_class_name) {
         (Some(value), _) => PrioritySource::Value(value),
         (None, Some(class)) if !class.is_empty() => PrioritySource::Class(class.clone()),
@@ -45,15 +69,21 @@ pub fn from_api(spec: &ApiPodSpec) -> Result<PodTemplate, FieldError> {
     // Their order means nothing, and pods that differ in nothing else are one class.
     tolerations.sort();
     tolerations.dedup();
+    let terms = topology::terms(spec, namespace, &labels)?;
     let spec = PodSpec {
         requests: effective_requests(spec)?,
         node_alternatives: node_alternatives(spec)?,
         tolerations,
         priority: 0,
+        spreads: topology::spreads(spec, namespace, &labels)?,
+        near: Vec::new(),
+        apart: Vec::new(),
+        preferences: preferences(spec)?,
+        host_ports: host_ports(spec)?,
+        volume_alternatives: Vec::new(),
         unmodelled: unmodelled(spec),
-        ..PodSpec::default()
     };
-    Ok(PodTemplate { spec, priority })
+    Ok(PodTemplate { spec, labels: Arc::new(labels), priority, terms })
 }
 
 fn toleration(toleration: &ApiToleration) -> Result<Toleration, FieldError> {
@@ -94,41 +124,16 @@ fn unmodelled(spec: &ApiPodSpec) -> Vec<UnmodelledRule> {
     };
     let some = |count: Option<usize>| count.is_some_and(|count| count > 0);
     let spreads = spec.topology_spread_constraints.as_deref().unwrap_or_default();
-    note(UnmodelledRule::TopologySpread, spreads.iter().any(|spread| spread.when_unsatisfiable == "DoNotSchedule"));
     note(UnmodelledRule::Preference, spreads.iter().any(|spread| spread.when_unsatisfiable != "DoNotSchedule"));
     if let Some(affinity) = &spec.affinity {
-        if let Some(near) = &affinity.pod_affinity {
-            note(
-                UnmodelledRule::PodAffinity,
-                some(near.required_during_scheduling_ignored_during_execution.as_ref().map(Vec::len)),
-            );
-            note(
-                UnmodelledRule::Preference,
-                some(near.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len)),
-            );
-        }
-        if let Some(apart) = &affinity.pod_anti_affinity {
-            let required = apart.required_during_scheduling_ignored_during_execution.as_ref();
-            note(UnmodelledRule::PodAntiAffinity, some(required.map(Vec::len)));
-            note(
-                UnmodelledRule::Preference,
-                some(apart.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len)),
-            );
-        }
-        if let Some(node) = &affinity.node_affinity {
-            note(
-                UnmodelledRule::Preference,
-                some(node.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len)),
-            );
-        }
+        let near = affinity.pod_affinity.as_ref();
+        let near = near.and_then(|near| near.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
+        let apart = affinity.pod_anti_affinity.as_ref();
+        let apart = apart.and_then(|apart| apart.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
+        let node = affinity.node_affinity.as_ref();
+        let node = node.and_then(|node| node.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
+        note(UnmodelledRule::Preference, some(near) || some(apart) || some(node));
     }
-    // On the host's network every container port is a host port.
-    let on_host = spec.host_network == Some(true);
-    let takes_host_port = |container: &Container| {
-        container.ports.iter().flatten().any(|port| on_host || port.host_port.is_some_and(|number| number != 0))
-    };
-    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    note(UnmodelledRule::HostPort, containers().any(takes_host_port));
     let claims_volume =
         spec.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some());
     note(UnmodelledRule::Volume, claims_volume);
@@ -144,7 +149,7 @@ mod tests {
     use crate::domain::taint::Taint;
 
     fn convert(spec: serde_json::Value) -> Result<PodTemplate, FieldError> {
-        from_api(&serde_json::from_value(spec).expect("the pod of this test is one"))
+        from_api(&serde_json::from_value(spec).expect("the pod of this test is one"), "shop", Labels::new())
     }
 
     #[test]
@@ -178,17 +183,14 @@ mod tests {
     fn rules_outside_the_program_are_noted_once() {
         let term = serde_json::json!({"topologyKey": "kubernetes.io/hostname"});
         let spec = serde_json::json!({
-            "hostNetwork": true,
-            "containers": [{"name": "c", "ports": [{"containerPort": 80}]}],
+            "containers": [{"name": "c"}],
             "volumes": [{"name": "a", "persistentVolumeClaim": {"claimName": "a"}}, {"name": "b", "emptyDir": {}}],
             "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}],
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term],
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]}},
         });
         let found = convert(spec).expect("valid").spec.unmodelled;
-        let expected =
-            [UnmodelledRule::PodAntiAffinity, UnmodelledRule::Preference, UnmodelledRule::HostPort, UnmodelledRule::Volume];
-        assert_eq!(found, expected);
+        assert_eq!(found, [UnmodelledRule::Preference, UnmodelledRule::Volume]);
     }
 
     #[test]

@@ -1,0 +1,157 @@
+//! The cheapest plan of a tiny cluster by brute force: every division of the pods among nodes, every offering for each node.
+//!
+//! The verifier and the replay of kube-scheduler are the judges; nothing of the program or the engine is used.
+
+use std::collections::BTreeMap;
+
+use crate::domain::allocatable;
+use crate::domain::catalog::Catalog;
+use crate::domain::cluster::ClusterView;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_class::NodeClass;
+use crate::domain::plan::{Candidate, FirstFitOutcome, Plan, PlannedNode, StopReason};
+use crate::domain::resources::Resources;
+use crate::planning::replay::replay;
+use crate::planning::verifier::verify;
+
+/// The least cost at which all pods are placed on new nodes, so that they can be bound in every order; `None` where that is impossible.
+///
+/// NodePools are taken without open labels, DaemonSets and `minValues`.
+pub(super) fn cheapest(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass) -> Option<UsdPerHour> {
+    let mut offers: Vec<(String, Candidate)> = Vec::new();
+    for pool in &cluster.node_pools {
+        for sold in &catalog.instance_types {
+            offers.extend(sold.offerings.iter().map(|offering| {
+                let candidate = Candidate {
+                    instance_type: sold.name.clone(),
+                    zone: offering.zone.clone(),
+                    capacity_type: offering.capacity_type,
+                    price: offering.price,
+                    price_kind: offering.price_kind,
+                };
+                (pool.name.clone(), candidate)
+            }));
+        }
+    }
+    // What no single pod could use anyway is not tried again and again.
+    offers.retain(|offer| {
+        let alone = |pod| judged(cluster, catalog, &plan(cluster, catalog, class, &[(vec![pod], offer)]), false);
+        (0..cluster.pods.len()).any(alone)
+    });
+    offers.sort_by_key(|offer| offer.1.price);
+    let mut search = Search { cluster, catalog, class, offers, best: None };
+    search.divide(0, &mut Vec::new());
+    search.best
+}
+
+struct Search<'a> {
+    cluster: &'a ClusterView,
+    catalog: &'a Catalog,
+    class: &'a NodeClass,
+    /// NodePool and offering, cheapest first.
+    offers: Vec<(String, Candidate)>,
+    best: Option<UsdPerHour>,
+}
+
+impl Search<'_> {
+    /// Puts pod `next` and those after it into groups, each new group once.
+    fn divide(&mut self, next: usize, groups: &mut Vec<Vec<usize>>) {
+        if next == self.cluster.pods.len() {
+            let groups = groups.clone();
+            return self.buy(&groups, &mut Vec::new(), UsdPerHour::ZERO);
+        }
+        for at in 0..=groups.len() {
+            if at == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[at].push(next);
+            self.divide(next + 1, groups);
+            groups[at].pop();
+            if groups[at].is_empty() {
+                groups.pop();
+            }
+        }
+    }
+
+    fn buy(&mut self, groups: &[Vec<usize>], bought: &mut Vec<usize>, cost: UsdPerHour) {
+        if self.best.is_some_and(|best| cost >= best) {
+            return;
+        }
+        if bought.len() == groups.len() {
+            let nodes: Vec<(Vec<usize>, &(String, Candidate))> =
+                groups.iter().cloned().zip(bought.iter().map(|&offer| &self.offers[offer])).collect();
+            if judged(self.cluster, self.catalog, &plan(self.cluster, self.catalog, self.class, &nodes), true) {
+                self.best = Some(cost);
+            }
+            return;
+        }
+        for offer in 0..self.offers.len() {
+            bought.push(offer);
+            let price = self.offers[offer].1.price;
+            self.buy(groups, bought, cost + price);
+            bought.pop();
+        }
+    }
+}
+
+/// A plan of these nodes.
+fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(Vec<usize>, &(String, Candidate))]) -> Plan {
+    let nodes: Vec<PlannedNode> = nodes
+        .iter()
+        .map(|(pods, (node_pool, offering))| {
+            let mut requests = Resources::new();
+            pods.iter().for_each(|&pod| requests.add(&cluster.pods[pod].spec.requests));
+            let sold = catalog.get(&offering.instance_type);
+            PlannedNode {
+                node_pool: node_pool.clone(),
+                offering: offering.clone(),
+                overhead: UsdPerHour::ZERO,
+                labels: BTreeMap::new(),
+                pods: pods.clone(),
+                requests,
+                daemons: Resources::new(),
+                allocatable: sold.map(|sold| allocatable::allocatable(sold, class)).unwrap_or_default(),
+                candidates: vec![offering.clone()],
+            }
+        })
+        .collect();
+    let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
+    let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
+    let (unplaced, existing) = (Vec::new(), Vec::new());
+    Plan { nodes, existing, unplaced, cost, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
+}
+
+/// Whether the plan keeps every rule; `whole` says that it is to place every pod, in whatever order they come.
+fn judged(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, whole: bool) -> bool {
+    use crate::planning::verifier::Violation::{NoDomain, PodAffinity, PodAntiAffinity, PodMissing, TopologySpread};
+    let violations = verify(cluster, catalog, plan, &|_| UsdPerHour::ZERO).violations;
+    if !whole {
+        // A pod by itself cannot keep what it asks of others.
+        let between_pods = |violation: &_| {
+            matches!(
+                violation,
+                PodMissing { .. } | TopologySpread { .. } | PodAffinity { .. } | PodAntiAffinity { .. } | NoDomain { .. }
+            )
+        };
+        return violations.iter().all(between_pods);
+    }
+    violations.is_empty() && orders(cluster.pods.len()).iter().all(|order| replay(cluster, catalog, plan, order).is_empty())
+}
+
+/// Every order of so many pods.
+pub(super) fn orders(pods: usize) -> Vec<Vec<usize>> {
+    let mut made = vec![Vec::new()];
+    for pod in 0..pods {
+        made = made
+            .iter()
+            .flat_map(|order: &Vec<usize>| {
+                (0..=order.len()).map(move |at| {
+                    let mut longer = order.clone();
+                    longer.insert(at, pod);
+                    longer
+                })
+            })
+            .collect();
+    }
+    made
+}

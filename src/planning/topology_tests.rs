@@ -1,0 +1,320 @@
+//! Rules between pods: plans that can be worked out by hand, and random clusters against brute force, the verifier and the replay of
+//! kube-scheduler.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::pod::PodSpec;
+use crate::domain::requirement::Operator::In;
+use crate::domain::selector::{LabelSelector, Labels, PodSelector};
+use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
+use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, spec, with_terms};
+use crate::planning::oracle::{cheapest, orders};
+use crate::planning::plan::Planned;
+use crate::planning::replay::replay;
+use crate::planning::verifier::verify;
+
+/// Pods of workload `number` of the cluster.
+fn selecting(number: usize) -> PodSelector {
+    let app = Labels::from([("app".to_owned(), format!("w{number}"))]);
+    PodSelector { namespaces: Some(BTreeSet::from(["default".to_owned()])), labels: Some(LabelSelector::of_labels(&app)) }
+}
+
+fn spread(key: &str, max_skew: u32, number: usize) -> TopologySpread {
+    TopologySpread {
+        topology_key: key.to_owned(),
+        max_skew,
+        min_domains: 1,
+        selector: selecting(number),
+        honors_affinity: true,
+        honors_taints: false,
+        required: true,
+    }
+}
+
+fn term(key: &str, number: usize) -> PodAffinityTerm {
+    PodAffinityTerm { topology_key: key.to_owned(), selector: selecting(number) }
+}
+
+fn small_pool() -> crate::domain::node_pool::NodePool {
+    pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge", "m5.2xlarge"])])
+}
+
+fn solved(pods: &[(usize, PodSpec)]) -> (ClusterView, Planned) {
+    let cluster = cluster(vec![small_pool()], pods);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    (cluster, planned)
+}
+
+/// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards.
+fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
+    let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    prop_assert!(violations.is_empty(), "{violations:?}");
+    let forwards: Vec<usize> = (0..cluster.pods.len()).collect();
+    let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
+    for order in [forwards, backwards] {
+        let stuck = replay(cluster, &catalog(), &planned.plan, &order);
+        prop_assert!(stuck.is_empty(), "never bound: {stuck:?}");
+    }
+    Ok(())
+}
+
+/// How many pods of workload `number` there are in each zone.
+fn by_zone(cluster: &ClusterView, planned: &Planned, number: usize) -> BTreeMap<String, usize> {
+    let mut made = BTreeMap::new();
+    for node in &planned.plan.nodes {
+        let pods = node.pods.iter().filter(|&&pod| cluster.pods[pod].workload.name == format!("w{number}")).count();
+        *made.entry(node.offering.zone.clone()).or_default() += pods;
+    }
+    made
+}
+
+fn micros(planned: &Planned) -> i64 {
+    planned.plan.cost.micros()
+}
+
+#[test]
+fn zones_are_in_balance() {
+    let web = PodSpec { spreads: vec![spread(labels::ZONE, 1, 0)], ..spec(2) };
+    let (cluster, planned) = solved(&[(5, web)]);
+    let zones = by_zone(&cluster, &planned, 0);
+    assert_eq!(zones.values().copied().collect::<BTreeSet<usize>>(), BTreeSet::from([2, 3]));
+    // Zone a has Spot at half the price: three pods there at 50,000 each, two in zone b at 100,000.
+    assert_eq!(micros(&planned), 350_000);
+    assert_eq!(planned.plan.bound, planned.plan.cost);
+}
+
+#[test]
+fn a_wider_skew_is_used_where_it_pays() {
+    let web = PodSpec { spreads: vec![spread(labels::ZONE, 3, 0)], ..spec(2) };
+    let (cluster, planned) = solved(&[(5, web)]);
+    assert_eq!(by_zone(&cluster, &planned, 0).get("us-east-1a"), Some(&4));
+    assert_eq!(micros(&planned), 300_000);
+}
+
+#[test]
+fn too_few_domains_count_as_empty() {
+    let grounded = TopologySpread { min_domains: 3, ..spread(labels::ZONE, 1, 0) };
+    let web = PodSpec { spreads: vec![grounded], ..spec(2) };
+    let (_, planned) = solved(&[(5, web)]);
+    assert_eq!(planned.plan.unplaced.len(), 3);
+}
+
+#[test]
+fn a_zone_that_cannot_take_the_pods_is_still_a_domain() {
+    // Taints keep the pods out of the pool that reaches zone b; with the default policy its zone counts all the same.
+    let mut tainted = small_pool();
+    tainted.name = "tainted".to_owned();
+    tainted.taints = vec![crate::planning::fixtures::taint("farm")];
+    let mut only_a = small_pool();
+    only_a.requirements.add(labels::ZONE, crate::domain::requirement::Requirement::one_of(["us-east-1a"]));
+    let web = PodSpec { spreads: vec![spread(labels::ZONE, 2, 0)], ..spec(2) };
+    let cluster_of = |spec: PodSpec| cluster(vec![only_a.clone(), tainted.clone()], &[(5, spec)]);
+    let planned = planned_within(&cluster_of(web.clone()), 100_000);
+    assert_eq!(planned.plan.unplaced.len(), 3);
+    let honoring = TopologySpread { honors_taints: true, ..spread(labels::ZONE, 2, 0) };
+    let planned = planned_within(&cluster_of(PodSpec { spreads: vec![honoring], ..web }), 100_000);
+    assert_eq!(planned.plan.unplaced.len(), 0);
+}
+
+#[test]
+fn pods_apart_have_nodes_of_their_own() {
+    let web = PodSpec { apart: vec![term(labels::HOSTNAME, 0)], ..spec(1) };
+    let (_, planned) = solved(&[(4, web)]);
+    assert_eq!(planned.plan.nodes.len(), 4);
+    assert_eq!(micros(&planned), 200_000);
+}
+
+#[test]
+fn services_of_equal_number_share_nodes_under_one_limit() {
+    let apart = |number| PodSpec { apart: vec![term(labels::HOSTNAME, number)], ..spec(1) };
+    let (_, planned) = solved(&[(3, apart(0)), (3, apart(1))]);
+    // Three nodes with a pod of each.
+    assert_eq!((planned.plan.nodes.len(), micros(&planned)), (3, 150_000));
+    assert_eq!(planned.tiers[0].program.problem.classes.len(), 1);
+}
+
+#[test]
+fn one_service_stays_away_from_another() {
+    let quiet = PodSpec { apart: vec![term(labels::HOSTNAME, 1)], ..spec(1) };
+    let (_, planned) = solved(&[(2, quiet), (2, spec(1))]);
+    assert_eq!((planned.plan.nodes.len(), micros(&planned)), (2, 100_000));
+}
+
+#[test]
+fn friends_share_a_zone() {
+    let near = PodSpec { near: vec![term(labels::ZONE, 0)], ..spec(2) };
+    let (cluster, planned) = solved(&[(4, near)]);
+    assert_eq!(by_zone(&cluster, &planned, 0).len(), 1);
+    assert_eq!(micros(&planned), 200_000);
+}
+
+#[test]
+fn friends_of_a_pinned_service_follow_it() {
+    let pinned = with_terms(spec(2), &[&[(labels::ZONE, In, &["us-east-1b"])]]);
+    let near = PodSpec { near: vec![term(labels::ZONE, 0)], ..spec(2) };
+    let (cluster, planned) = solved(&[(1, pinned), (3, near)]);
+    assert_eq!(by_zone(&cluster, &planned, 1).get("us-east-1b"), Some(&3));
+    assert_eq!(micros(&planned), 400_000);
+}
+
+#[test]
+fn friends_share_a_node() {
+    let near = PodSpec { near: vec![term(labels::HOSTNAME, 0)], ..spec(1) };
+    let (_, planned) = solved(&[(4, near)]);
+    assert_eq!((planned.plan.nodes.len(), micros(&planned)), (1, 100_000));
+    let near = PodSpec { near: vec![term(labels::HOSTNAME, 0)], ..spec(4) };
+    let (_, planned) = solved(&[(4, near)]);
+    assert_eq!(planned.plan.unplaced.len(), 4, "no node holds all of them");
+}
+
+#[test]
+fn a_pod_near_nobody_is_not_placed() {
+    let near = PodSpec { near: vec![term(labels::ZONE, 7)], ..spec(1) };
+    let (_, planned) = solved(&[(2, near), (1, spec(1))]);
+    assert_eq!(planned.plan.unplaced.len(), 2);
+}
+
+#[test]
+fn a_port_is_taken_once_per_node() {
+    let port = |ip: &str| HostPort { ip: ip.to_owned(), port: 80, protocol: "TCP".to_owned() };
+    let all = PodSpec { host_ports: vec![port("0.0.0.0")], ..spec(1) };
+    let one = PodSpec { host_ports: vec![port("10.0.0.1")], ..spec(1) };
+    let other = PodSpec { host_ports: vec![port("10.0.0.2")], ..spec(1) };
+    let (_, planned) = solved(&[(2, all), (1, one), (1, other)]);
+    // Two nodes for the pods on every address, and one that the other two share.
+    assert_eq!(planned.plan.nodes.len(), 3);
+}
+
+#[test]
+fn a_label_of_the_node_pool_is_a_domain_too() {
+    let mut split = small_pool();
+    split.requirements.add("rack", crate::domain::requirement::Requirement::one_of(["r1", "r2"]));
+    let web = PodSpec { spreads: vec![spread("rack", 1, 0)], ..spec(2) };
+    let cluster = cluster(vec![split], &[(4, web)]);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    let mut racks: BTreeMap<&String, usize> = BTreeMap::new();
+    for node in &planned.plan.nodes {
+        *racks.entry(&node.labels["rack"]).or_default() += node.pods.len();
+    }
+    assert_eq!(racks.into_values().collect::<Vec<usize>>(), [2, 2]);
+}
+
+#[test]
+fn zones_and_nodes_at_once() {
+    let web = PodSpec { spreads: vec![spread(labels::ZONE, 1, 0), spread(labels::HOSTNAME, 1, 0)], ..spec(1) };
+    let (cluster, planned) = solved(&[(4, web), (4, spec(1))]);
+    assert_eq!(by_zone(&cluster, &planned, 0).into_values().collect::<Vec<usize>>(), [2, 2]);
+    assert!(planned.plan.nodes.iter().all(|node| node.pods.iter().filter(|&&pod| pod < 4).count() <= 1));
+}
+
+/// A rule of one workload about another (or itself).
+#[derive(Clone, Debug)]
+enum Rule {
+    Spread(&'static str, u32, usize),
+    Near(&'static str, usize),
+    Apart(&'static str, usize),
+    Port(u16),
+    Zone(&'static str),
+}
+
+fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
+    let key = || prop_oneof![3 => Just(labels::ZONE), 3 => Just(labels::HOSTNAME), 1 => Just(labels::CAPACITY_TYPE)];
+    prop_oneof![
+        4 => (key(), 1_u32..3, 0..workloads).prop_map(|(key, skew, of)| Rule::Spread(key, skew, of)),
+        2 => (key(), 0..workloads).prop_map(|(key, of)| Rule::Near(key, of)),
+        3 => (key(), 0..workloads).prop_map(|(key, of)| Rule::Apart(key, of)),
+        1 => (80_u16..82).prop_map(Rule::Port),
+        1 => prop_oneof![Just("us-east-1a"), Just("us-east-1b")].prop_map(Rule::Zone),
+    ]
+}
+
+fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
+    for rule in rules {
+        match rule {
+            Rule::Spread(key, skew, of) => spec.spreads.push(spread(key, *skew, *of)),
+            Rule::Near(key, of) => spec.near.push(term(key, *of)),
+            Rule::Apart(key, of) => spec.apart.push(term(key, *of)),
+            Rule::Port(port) => {
+                spec.host_ports = vec![HostPort { ip: "0.0.0.0".to_owned(), port: *port, protocol: "TCP".to_owned() }];
+            }
+            Rule::Zone(zone) => spec = PodSpec { ..with_terms(spec, &[&[(labels::ZONE, In, &[zone])]]) },
+        }
+    }
+    spec
+}
+
+fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(usize, PodSpec)>> {
+    let one = (pods, 1_i64..4, proptest::collection::vec(a_rule(count), 0..3));
+    proptest::collection::vec(one, 1..=count)
+        .prop_map(|all| all.into_iter().map(|(pods, cores, rules)| (pods, with_rules(spec(cores), &rules))).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The bound is below the cheapest plan that brute force finds, the plan is no cheaper, and nothing is left that could be placed.
+    #[test]
+    fn brute_force_agrees(pods in workloads(3, 1..3)) {
+        let mut pods = pods;
+        let mut left = 4;
+        for (count, _) in &mut pods {
+            *count = (*count).min(left);
+            left -= *count;
+        }
+        pods.retain(|(count, _)| *count > 0);
+        let small = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]);
+        let cluster = cluster(vec![small], &pods);
+        let planned = planned_within(&cluster, 30_000);
+        check(&cluster, &planned)?;
+        let best = cheapest(&cluster, &catalog(), &node_class());
+        if planned.plan.unplaced.is_empty() {
+            let best = best.expect("the plan places every pod and keeps every rule");
+            prop_assert!(planned.plan.bound <= best, "bound {} above the optimum {best}", planned.plan.bound);
+            prop_assert!(planned.plan.cost >= best, "cost {} below the optimum {best}", planned.plan.cost);
+        } else {
+            prop_assert!(best.is_none(), "{} pods are left, and all could be placed for {best:?}", planned.plan.unplaced.len());
+        }
+    }
+
+    /// Larger clusters: every rule holds, whatever the order in which the pods are bound.
+    #[test]
+    fn plans_hold_in_every_order(pods in workloads(5, 1..7), seed in 0_usize..1_000) {
+        let cluster = cluster(vec![small_pool()], &pods);
+        let planned = planned_within(&cluster, 3_000);
+        check(&cluster, &planned)?;
+        let mut order: Vec<usize> = (0..cluster.pods.len()).collect();
+        for at in 0..order.len() {
+            let other = (at * 7_919 + seed * 104_729) % order.len();
+            order.swap(at, other);
+        }
+        let stuck = replay(&cluster, &catalog(), &planned.plan, &order);
+        prop_assert!(stuck.is_empty(), "never bound: {stuck:?}");
+    }
+
+    /// A rule less never makes the plan dearer: its bound stays below the cost with the rule.
+    #[test]
+    fn a_rule_less_is_no_dearer(pods in workloads(4, 1..6)) {
+        let with = planned_within(&cluster(vec![small_pool()], &pods), 10_000);
+        prop_assume!(with.plan.unplaced.is_empty());
+        let mut fewer = pods;
+        for (_, spec) in &mut fewer {
+            let dropped = spec.spreads.pop().is_some() || spec.apart.pop().is_some() || spec.near.pop().is_some();
+            spec.host_ports.truncate(if dropped { 1 } else { 0 });
+        }
+        let without = planned_within(&cluster(vec![small_pool()], &fewer), 10_000);
+        prop_assert!(without.plan.unplaced.is_empty());
+        prop_assert!(without.plan.bound <= with.plan.cost);
+    }
+}
+
+#[test]
+fn every_order_is_tried() {
+    assert_eq!(orders(3).into_iter().collect::<BTreeSet<_>>().len(), 6);
+}
