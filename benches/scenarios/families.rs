@@ -69,9 +69,9 @@ fn mixed(services: usize) -> Vec<Group> {
             3..=7 => rng.random_range(6..=24),
             _ => rng.random_range(20..=80),
         };
-        let zones = |skew| spread(labels::ZONE.to_owned(), skew, app(number));
-        let nodes = |skew| spread(labels::HOSTNAME.to_owned(), skew, app(number));
-        let term = |key: &str, of| PodAffinityTerm { topology_key: key.to_owned(), selector: selecting(app(of)) };
+        let zones = |skew| spread(labels::ZONE.to_owned(), skew, &app(number));
+        let nodes = |skew| spread(labels::HOSTNAME.to_owned(), skew, &app(number));
+        let term = |key: &str, of| PodAffinityTerm { topology_key: key.to_owned(), selector: selecting(&app(of)) };
         let rules = &mut group.rules;
         match rng.random_range(0..30_u32) {
             0..=7 => rules.spreads.push(zones(1)),

@@ -178,7 +178,8 @@ fn parse<T: DeserializeOwned>(path: &Path) -> Fallible<T> {
 }
 
 fn scenario(file: ScenarioFile) -> Fallible<Scenario> {
-    let near = |entry: AffinityEntry| PodAffinityTerm { topology_key: entry.key, selector: workloads::selecting(entry.selected) };
+    let near =
+        |entry: AffinityEntry| PodAffinityTerm { topology_key: entry.key, selector: workloads::selecting(&entry.selected) };
     let groups = file.groups.into_iter().map(|group| Group {
         name: group.name,
         count: group.count,
@@ -186,7 +187,11 @@ fn scenario(file: ScenarioFile) -> Fallible<Scenario> {
         node_selector: group.node_selector,
         labels: Arc::new(group.labels),
         rules: Rules {
-            spreads: group.spread.into_iter().map(|entry| workloads::spread(entry.key, entry.max_skew, entry.selected)).collect(),
+            spreads: group
+                .spread
+                .into_iter()
+                .map(|entry| workloads::spread(entry.key, entry.max_skew, &entry.selected))
+                .collect(),
             near: group.affinity.into_iter().map(near).collect(),
             apart: group.anti_affinity.into_iter().map(near).collect(),
         },

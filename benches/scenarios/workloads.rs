@@ -51,12 +51,12 @@ pub(crate) struct Rules {
 }
 
 /// The pods of the only namespace with these labels.
-pub(crate) fn selecting(labels: Labels) -> PodSelector {
-    PodSelector { namespaces: Some(BTreeSet::from([NAMESPACE.to_owned()])), labels: Some(LabelSelector::of_labels(&labels)) }
+pub(crate) fn selecting(labels: &Labels) -> PodSelector {
+    PodSelector { namespaces: Some(BTreeSet::from([NAMESPACE.to_owned()])), labels: Some(LabelSelector::of_labels(labels)) }
 }
 
 /// A hard spread constraint with the defaults of Kubernetes.
-pub(crate) fn spread(key: String, max_skew: u32, selected: Labels) -> TopologySpread {
+pub(crate) fn spread(key: String, max_skew: u32, selected: &Labels) -> TopologySpread {
     TopologySpread {
         topology_key: key,
         max_skew,

@@ -43,6 +43,9 @@ pub(super) struct Choices {
     pub(super) chosen: Vec<Chosen>,
 }
 
+/// The pods of units as terms of a row.
+type Terms<'a> = &'a dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, i64)>;
+
 /// Equal blocks have equal keys.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
@@ -266,7 +269,7 @@ impl Choices {
     fn switch(
         &mut self,
         units: &mut dyn Iterator<Item = usize>,
-        rows: &dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, i64)>,
+        rows: Terms<'_>,
         all: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
         now: &dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
     ) -> usize {

@@ -11,12 +11,14 @@ use crate::domain::plan::UnplacedPod;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirement;
 use crate::domain::resources::ResourceName;
+use crate::planning::demand::Demand;
 use crate::planning::hitting_set::smallest_hitting_set;
 use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::market::is_offering_label;
 use crate::planning::obstacles::{LimitLeft, Obstacle, Place, Ruling, ruling};
 use crate::planning::plan::Planned;
 use crate::planning::supply::{Supply, Template};
+use crate::planning::terms::{Term, TermKind};
 
 /// Values and names that a sentence lists before it says how many more there are.
 const MOST_LISTED: usize = 4;
@@ -24,18 +26,19 @@ const MOST_LISTED: usize = 4;
 /// The pods of `left` (indices into the cluster's pods) with their reasons.
 pub(super) fn unplaced(cluster: &ClusterView, planned: &Planned, left: Vec<usize>) -> Vec<UnplacedPod> {
     let slack = limits_left(&planned.supply, planned.origins.iter().copied());
-    let mut known: BTreeMap<&PodSpec, Vec<String>> = BTreeMap::new();
+    let mut known: BTreeMap<(usize, &PodSpec), Vec<String>> = BTreeMap::new();
     left.into_iter()
         .map(|pod| {
-            let spec: &PodSpec = &cluster.pods[pod].spec;
-            let reasons = known.entry(spec).or_insert_with(|| reasons(&planned.supply, spec, &slack)).clone();
+            let (spec, class): (&PodSpec, usize) = (&cluster.pods[pod].spec, planned.demand.class_of[pod]);
+            let found = || reasons(&planned.supply, &planned.demand, class, spec, &slack);
+            let reasons = known.entry((class, spec)).or_insert_with(found).clone();
             UnplacedPod { pod, reasons }
         })
         .collect()
 }
 
 /// The smallest set of reasons why a pod of `spec` is not placed, as sentences. Never empty.
-fn reasons(supply: &Supply, spec: &PodSpec, slack: &LimitsLeft) -> Vec<String> {
+fn reasons(supply: &Supply, demand: &Demand, class: usize, spec: &PodSpec, slack: &LimitsLeft) -> Vec<String> {
     if supply.templates.is_empty() {
         return vec!["there is no NodePool".to_owned()];
     }
@@ -47,11 +50,46 @@ fn reasons(supply: &Supply, spec: &PodSpec, slack: &LimitsLeft) -> Vec<String> {
     let rest =
         |node_pool: usize, resource: &str, limit: i64| slack.get(&(node_pool, resource.to_owned())).copied().unwrap_or(limit);
     let left_over = smallest(&ruling(supply, spec, &rest), supply, spec, &rest);
-    if left_over.is_empty() {
+    let ties = ties(demand, class);
+    if left_over.is_empty() && !ties.is_empty() {
+        ties
+    } else if left_over.is_empty() {
         vec!["the solver stopped before it found room, although a node for it could still be bought".to_owned()]
     } else {
         left_over
     }
+}
+
+/// The rules between pods that bear on a class, each as a sentence: together with the pods that are placed they leave no domain.
+fn ties(demand: &Demand, class: usize) -> Vec<String> {
+    let of = &demand.classes[class];
+    let selected = |term: &Term| match &term.selector.labels {
+        Some(labels) => format!("pods with {labels}"),
+        None => "no pod".to_owned(),
+    };
+    let mut made = Vec::new();
+    for &number in &of.ties.owns {
+        let term = &demand.terms[number];
+        let (key, pods) = (&term.key, selected(term));
+        made.push(match &term.kind {
+            TermKind::Near if demand.ranks[class].is_none() => {
+                format!("must be near {pods} ({key}), and none of them can be bound before it")
+            }
+            TermKind::Near => format!("must be near {pods} ({key}), and no domain of theirs takes it"),
+            TermKind::Apart => format!("must be apart from {pods} ({key}), and they are in every domain that could take it"),
+            TermKind::Spread { max_skew, universe, .. } => {
+                let domains = if universe.is_empty() { String::new() } else { format!(" over {}", listed(universe)) };
+                format!("spreads {pods}{domains} ({key}) by at most {max_skew}, and one more would exceed that")
+            }
+        });
+    }
+    let guarding = of.ties.counted_by.iter().filter(|term| !of.ties.owns.contains(term)).map(|&number| &demand.terms[number]);
+    for term in guarding.filter(|term| term.kind != TermKind::Near) {
+        made.push(format!("other pods have a rule about {} ({}), and their domains do not take it", selected(term), term.key));
+    }
+    let ports = of.ties.ports.iter().map(|&port| format!("takes port {}, which is free on no node", demand.ports[port]));
+    made.extend(ports.filter(|_| demand.classes.iter().filter(|other| !other.ties.ports.is_empty()).count() > 1));
+    made
 }
 
 /// The smallest set of obstacles as sentences; empty when some place has none.

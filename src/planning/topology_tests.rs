@@ -318,3 +318,23 @@ proptest! {
 fn every_order_is_tried() {
     assert_eq!(orders(3).into_iter().collect::<BTreeSet<_>>().len(), 6);
 }
+
+#[test]
+fn pods_that_a_rule_keeps_out_say_which() {
+    let grounded = TopologySpread { min_domains: 3, ..spread(labels::ZONE, 1, 0) };
+    let (_, planned) = solved(&[(5, PodSpec { spreads: vec![grounded], ..spec(2) })]);
+    let reason = "spreads pods with app=w0 over us-east-1a and us-east-1b (topology.kubernetes.io/zone) by at most 1, and one more \
+                  would exceed that";
+    assert!(planned.plan.unplaced.iter().all(|pod| pod.reasons == [reason]), "{:?}", planned.plan.unplaced);
+
+    let waits = |number| PodSpec { near: vec![term(labels::ZONE, number)], ..spec(1) };
+    let (_, planned) = solved(&[(1, waits(1)), (1, waits(0))]);
+    let reasons: Vec<&str> = planned.plan.unplaced.iter().flat_map(|pod| &pod.reasons).map(String::as_str).collect();
+    assert_eq!(
+        reasons,
+        [
+            "must be near pods with app=w1 (topology.kubernetes.io/zone), and none of them can be bound before it",
+            "must be near pods with app=w0 (topology.kubernetes.io/zone), and none of them can be bound before it",
+        ]
+    );
+}

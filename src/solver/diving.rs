@@ -78,7 +78,7 @@ pub(super) fn dive(
     master.fix_choices(None);
     master.set_limits(&reduced.limits);
     master.cap(i64::MAX);
-    generator.set_most(reduced.most_demand.clone());
+    generator.set_most(&reduced.most_demand);
     best.map(|(_, packing)| packing)
 }
 
@@ -149,7 +149,7 @@ fn step_solution(
 ) -> Option<(f64, Vec<f64>)> {
     // A class that only receives surplus slots may still appear in patterns: one at a time.
     let most = slots.iter().zip(wanted).map(|(&left, &demand)| left.clamp(1, i64::from(demand.max(1))) as u32);
-    generator.set_most(most.collect());
+    generator.set_most(&most.collect::<Vec<u32>>());
     let mut solution = master.solve_changed(control)?;
     let dearest = (solution.objective * master.unit * DEAREST) as i64;
     if master.cap(dearest) {

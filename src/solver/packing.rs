@@ -235,7 +235,7 @@ fn fill(
             if count > 0 {
                 reduced.take(class, i64::from(count), left);
                 if present > 0 {
-                    counts.retain(|entry| entry.0 != class)
+                    counts.retain(|entry| entry.0 != class);
                 }
                 counts.push((class, count + present));
                 value += values[class] * f64::from(count);

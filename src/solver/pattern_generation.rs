@@ -156,7 +156,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Lowers the largest counts, for a residual demand. Bounds of later passes are those of the residual program.
-    pub(super) fn set_most(&mut self, most: Vec<u32>) {
+    pub(super) fn set_most(&mut self, most: &[u32]) {
         self.most = most.iter().zip(&self.reduced.most_per_node).map(|(&most, &per_node)| most.min(per_node)).collect();
     }
 

@@ -29,11 +29,14 @@ struct Parts {
     limits: Vec<i64>,
     /// The most of each class on a node.
     most_per_node: Vec<u32>,
-    /// Guards, members, least and most.
-    rules: Vec<(Vec<bool>, Vec<bool>, u32, u32)>,
-    /// Blocks of choices: the pods to share out, and per choice the class, the pods of one unit, the largest value and the cost.
-    blocks: Vec<(i64, Vec<(usize, u32, i64, i64)>)>,
+    rules: Vec<RandomRule>,
+    blocks: Vec<RandomBlock>,
 }
+
+/// Guards, members, least and most.
+type RandomRule = (Vec<bool>, Vec<bool>, u32, u32);
+/// The pods to share out, and per choice the class, the pods of one unit, the largest value and the cost.
+type RandomBlock = (i64, Vec<(usize, u32, i64, i64)>);
 
 impl Parts {
     fn problem(self) -> Problem {
@@ -107,7 +110,7 @@ fn a_shape(scale: i64, more: bool) -> impl Strategy<Value = (Vec<i64>, Vec<i64>,
 }
 
 /// Limits per node and up to two node rules; in half of the programs none.
-fn rules() -> impl Strategy<Value = (Vec<u32>, Vec<(Vec<bool>, Vec<bool>, u32, u32)>)> {
+fn rules() -> impl Strategy<Value = (Vec<u32>, Vec<RandomRule>)> {
     let most = proptest::collection::vec(prop_oneof![2 => Just(u32::MAX), 1 => 1_u32..3], 5);
     let some = |share: f64| proptest::collection::vec(proptest::bool::weighted(share), 5);
     let rule = (some(0.3), some(0.5), 0_u32..2, prop_oneof![0_u32..3, Just(u32::MAX)]);
@@ -115,7 +118,7 @@ fn rules() -> impl Strategy<Value = (Vec<u32>, Vec<(Vec<bool>, Vec<bool>, u32, u
 }
 
 /// Up to two blocks of choices that share pods out among classes; in half of the programs none.
-fn blocks(scale: i64) -> impl Strategy<Value = Vec<(i64, Vec<(usize, u32, i64, i64)>)>> {
+fn blocks(scale: i64) -> impl Strategy<Value = Vec<RandomBlock>> {
     let cost = prop_oneof![2 => Just(0_i64), 1 => (1_i64..20).prop_map(move |cost| cost * scale)];
     let choice = (0_usize..5, 1_u32..3, 1_i64..3, cost);
     let block = (1_i64..4, proptest::collection::vec(choice, 1..4));
@@ -182,7 +185,7 @@ impl Exhaustive<'_> {
             let mut limits = limits.clone();
             shape.usage.iter().for_each(|&(row, amount)| limits[row] -= amount);
             if limits.iter().all(|&limit| limit >= 0) {
-                self.fill(shape, first, first, &shape.capacity, left.clone(), &limits, &mut Vec::new(), &mut least);
+                self.fill(shape, (first, first), &shape.capacity, left.clone(), &limits, &mut Vec::new(), &mut least);
             }
         }
         self.known.insert(key, least);
@@ -193,8 +196,7 @@ impl Exhaustive<'_> {
     fn fill(
         &mut self,
         shape: &Shape,
-        first: usize,
-        class: usize,
+        (first, class): (usize, usize),
         room: &[i64],
         left: Vec<u32>,
         limits: &[i64],
@@ -218,7 +220,7 @@ impl Exhaustive<'_> {
             let mut left = left.clone();
             left[class] -= count;
             counts.push((class, count));
-            self.fill(shape, first, class + 1, &room, left, limits, counts, least);
+            self.fill(shape, (first, class + 1), &room, left, limits, counts, least);
             counts.pop();
         }
     }

@@ -238,7 +238,7 @@ mod tests {
         serde_json::from_value(spec).expect("the pod of this test is one")
     }
 
-    fn constraint(more: serde_json::Value) -> ApiPodSpec {
+    fn constraint(more: &serde_json::Value) -> ApiPodSpec {
         let mut constraint = serde_json::json!({
             "maxSkew": 1, "topologyKey": "failure-domain.beta.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
             "labelSelector": {"matchLabels": {"app": "web"}},
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_spread_constraint_has_the_defaults_of_kubernetes() {
-        let made = spreads(&constraint(serde_json::json!({})), "shop", &labels(&[])).expect("valid");
+        let made = spreads(&constraint(&serde_json::json!({})), "shop", &labels(&[])).expect("valid");
         let spread = &made[0];
         assert_eq!((spread.topology_key.as_str(), spread.max_skew, spread.min_domains), (labels::ZONE, 1, 1));
         assert!(spread.honors_affinity && !spread.honors_taints && spread.required);
@@ -263,7 +263,7 @@ mod tests {
     fn match_label_keys_take_the_pods_own_values() {
         let own = labels(&[("app", "web"), ("version", "2")]);
         let keys = serde_json::json!({"matchLabelKeys": ["version", "absent"]});
-        let made = spreads(&constraint(keys), "shop", &own).expect("valid");
+        let made = spreads(&constraint(&keys), "shop", &own).expect("valid");
         assert!(made[0].selector.selects("shop", &own));
         assert!(!made[0].selector.selects("shop", &labels(&[("app", "web"), ("version", "1")])));
     }
@@ -282,12 +282,12 @@ mod tests {
                 "labelSelector.matchExpressions[0].operator",
             ),
         ] {
-            let error = spreads(&constraint(more), "shop", &labels(&[])).expect_err("malformed");
+            let error = spreads(&constraint(&more), "shop", &labels(&[])).expect_err("malformed");
             assert_eq!(error.field, format!("topologySpreadConstraints[0].{field}"));
         }
     }
 
-    fn term_of(term: serde_json::Value) -> TermTemplate {
+    fn term_of(term: &serde_json::Value) -> TermTemplate {
         let affinity = serde_json::json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
         let spec = spec(serde_json::json!({"containers": [], "affinity": affinity}));
         terms(&spec, "shop", &labels(&[("app", "web")])).expect("valid").remove(0)
@@ -302,7 +302,7 @@ mod tests {
             for (key, value) in more.as_object().expect("a map") {
                 term[key] = value.clone();
             }
-            let resolved = term_of(term).resolve(&namespaces);
+            let resolved = term_of(&term).resolve(&namespaces);
             ["shop", "bank", "other"].map(|namespace| resolved.selector.selects(namespace, &labels(&[])))
         };
         assert_eq!(term(serde_json::json!({})), [true, false, false]);
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn mismatched_keys_exclude_the_pods_own_value() {
         let term = serde_json::json!({"topologyKey": "z", "labelSelector": {}, "mismatchLabelKeys": ["app"]});
-        let resolved = term_of(term).resolve(&Namespaces::new());
+        let resolved = term_of(&term).resolve(&Namespaces::new());
         assert!(!resolved.selector.selects("shop", &labels(&[("app", "web")])));
         assert!(resolved.selector.selects("shop", &labels(&[("app", "db")])));
     }
