@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::solver::branching::{Setting, Tree, branch};
 use crate::solver::choices::{ChoiceBound, rounded};
-use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
+use crate::solver::column_generation::{DualPoint, Ended, Master, Place, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
 use crate::solver::first_fit::first_fit;
@@ -13,6 +13,7 @@ use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::packing::{Order, Packing};
 use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
+use crate::solver::relaxation::relax;
 use crate::solver::restricted_mip::restricted_mip;
 use crate::solver::solution::{FirstFit, Stage};
 
@@ -20,6 +21,10 @@ use crate::solver::solution::{FirstFit, Stage};
 const MIP_CLASSES: usize = 120;
 /// Moves without gain after which the local search gives up.
 const IDLE_MOVES: u64 = 40_000;
+/// Share of the budget for a first point from the easier program, and the gap at which it is good enough.
+const WARM_START_SHARE: f64 = 0.25;
+/// See [`WARM_START_SHARE`].
+const WARM_START_GAP: f64 = 0.01;
 /// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
 const CANDIDATE_RATIO: f64 = 1.2;
 
@@ -107,10 +112,22 @@ fn improve(
     };
     let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
-    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, 0.4, control, Place::Root) else {
+    let mut pool: BTreeSet<Pattern> = BTreeSet::new();
+    let start = match warm_start(reduced, &mut master, scarcity, &start, control) {
+        None => start,
+        Some(point) => {
+            // Its duals are good enough to judge by, long before those of the whole program are.
+            let choices = incumbent.packing.choices.clone();
+            let guide = worth_buying(reduced, &master, &mut generator, &point.duals, &point.side_duals, scarcity, choices);
+            search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
+            master.add(incumbent.packing.nodes.iter().cloned());
+            point
+        }
+    };
+    let until = (control.used() + 0.25).max(0.4);
+    let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, until, control, Place::Root) else {
         return values.to_vec();
     };
-    let mut pool: BTreeSet<Pattern> = BTreeSet::new();
     let mut exhausted = false;
     let mut tree: Option<Tree> = None;
     loop {
@@ -118,7 +135,8 @@ fn improve(
             break;
         }
         let choices = rounded(reduced, &relaxed.solution.choices, control).unwrap_or_else(|| incumbent.packing.choices.clone());
-        let guide = worth_buying(reduced, &master, &mut generator, &relaxed, scarcity, choices);
+        let (duals, side_duals) = (&relaxed.solution.duals, &relaxed.solution.side_duals);
+        let guide = worth_buying(reduced, &master, &mut generator, duals, side_duals, scarcity, choices);
         let used = control.used();
         if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
             pool.extend(packing.nodes.iter().cloned());
@@ -163,21 +181,46 @@ fn improve(
     relaxed.best.duals.iter().map(|pi| pi * unit).collect()
 }
 
+/// A dual point and first columns from the program without the distinctions that choices make; `None` where there are none.
+fn warm_start(
+    reduced: &Reduced,
+    master: &mut Master<'_>,
+    scarcity: &[f64],
+    start: &DualPoint,
+    control: &mut Control<'_>,
+) -> Option<DualPoint> {
+    let relaxation = relax(reduced)?;
+    let smaller = &relaxation.reduced;
+    let mut of_classes = vec![0.0; smaller.classes()];
+    for (class, &merged) in relaxation.class_of.iter().enumerate() {
+        of_classes[merged] = start.duals[class];
+    }
+    let point = DualPoint { duals: of_classes, ..start.clone() };
+    let mut generator = Generator::new(smaller, &weights(smaller, scarcity));
+    let mut easier = Master::new(smaller, scarcity);
+    let until = control.used() + WARM_START_SHARE;
+    let found = column_generation(&mut easier, &mut generator, point, WARM_START_GAP, until, control, Place::Root)?;
+    let used = easier.patterns.iter().zip(&found.solution.values).filter(|(_, value)| **value > 1e-6);
+    let moved: Vec<Pattern> = used.flat_map(|(pattern, _)| relaxation.moved(reduced, pattern)).collect();
+    master.add(moved);
+    Some(DualPoint { duals: relaxation.spread(&found.best.duals), ..found.best })
+}
+
 /// The guide of the greedy rules at the master's duals: only shapes whose best pattern is nearly worth its cost.
 fn worth_buying(
     reduced: &Reduced,
     master: &Master<'_>,
     generator: &mut Generator<'_>,
-    relaxed: &Relaxed,
+    duals: &[f64],
+    side_duals: &[f64],
     scarcity: &[f64],
     choices: Vec<i64>,
 ) -> Guide {
-    let solution = &relaxed.solution;
-    let allowance = master.allowances(&solution.side_duals);
+    let allowance = master.allowances(side_duals);
     let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
-    let ratios = generator.generate(&solution.duals, &allowance, effort).ratios;
+    let ratios = generator.generate(duals, &allowance, effort).ratios;
     let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
-    let values: Vec<f64> = solution.duals.iter().map(|pi| pi * master.unit).collect();
+    let values: Vec<f64> = duals.iter().map(|pi| pi * master.unit).collect();
     guide(reduced, values, scarcity.to_vec(), candidates, choices)
 }
 

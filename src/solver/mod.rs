@@ -19,6 +19,7 @@ mod packing;
 mod pattern_generation;
 mod presolve;
 pub mod problem;
+mod relaxation;
 mod restricted_mip;
 pub mod solution;
 mod whole_counts;

@@ -272,24 +272,27 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         });
     }
     shapes.sort_by_cached_key(|shape| (shape.cost, Reverse(shape.capacity.clone()), shape.origin));
-    let supersets: Vec<Vec<bool>> = reduced
-        .eligible_bits
-        .iter()
-        .map(|large| reduced.eligible_bits.iter().map(|small| small.is_subset(large)).collect())
-        .collect();
+    shapes.retain(|shape| reduced.eligible[shape.eligible].iter().any(|&class| reduced.fits(class, &shape.capacity)));
+    reduced.shapes = undominated(shapes, &reduced.eligible_bits);
+    reduced
+}
+
+/// The shapes that no cheaper one (an earlier one: they are sorted by cost) dominates.
+pub(super) fn undominated(shapes: Vec<ReducedShape>, sets: &[FixedBitSet]) -> Vec<ReducedShape> {
+    let supersets: Vec<Vec<bool>> = sets.iter().map(|large| sets.iter().map(|small| small.is_subset(large)).collect()).collect();
+    let mut kept: Vec<ReducedShape> = Vec::new();
     for shape in shapes {
-        let useful = reduced.eligible[shape.eligible].iter().any(|&class| reduced.fits(class, &shape.capacity));
-        let dominated = reduced.shapes.iter().any(|kept| {
-            supersets[kept.eligible][shape.eligible]
-                && at_least(&kept.capacity, &shape.capacity)
-                && at_least(&kept.bound_capacity, &shape.bound_capacity)
-                && takes_no_more(&kept.usage, &shape.usage)
+        let dominated = kept.iter().any(|other| {
+            supersets[other.eligible][shape.eligible]
+                && at_least(&other.capacity, &shape.capacity)
+                && at_least(&other.bound_capacity, &shape.bound_capacity)
+                && takes_no_more(&other.usage, &shape.usage)
         });
-        if useful && !dominated {
-            reduced.shapes.push(shape);
+        if !dominated {
+            kept.push(shape);
         }
     }
-    reduced
+    kept
 }
 
 fn at_least(large: &[i64], small: &[i64]) -> bool {
