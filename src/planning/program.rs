@@ -392,10 +392,29 @@ fn join_units(
         let pods = of.iter().fold(0_u32, |sum, &unit| sum.saturating_add(arrangement.units[unit].fixed));
         let together = u32::try_from(of.len()).unwrap_or(u32::MAX);
         let most_per_node = cap.map_or(u32::MAX, |cap| cap.most.saturating_mul(together));
-        classes.push(Class { demand: pods, request, penalty, most_per_node });
+        classes.push(Class { demand: pods, request, penalty, most_per_node, family: 0 });
         members.push(of);
     }
+    for (class, family) in families(arrangement, &members).into_iter().enumerate() {
+        classes[class].family = family;
+    }
     (classes, members)
+}
+
+/// The family of each class of the program: classes with units of one class of the demand belong together.
+fn families(arrangement: &Arrangement, members: &[Vec<usize>]) -> Vec<usize> {
+    let mut family: Vec<usize> = (0..members.len()).collect();
+    let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+    for (class, units) in members.iter().enumerate() {
+        for &(pods, _) in units.iter().flat_map(|&unit| &arrangement.units[unit].pods) {
+            let other = family[*first.entry(pods).or_insert(class)];
+            let own = family[class];
+            if own != other {
+                family.iter_mut().filter(|family| **family == own.max(other)).for_each(|family| *family = own.min(other));
+            }
+        }
+    }
+    family
 }
 
 /// The node rules of the arrangement over the classes of the program.

@@ -421,8 +421,8 @@ mod tests {
         Problem {
             dimensions: 2,
             classes: vec![
-                Class { demand: 5, request: vec![2, 1], penalty: 1_000_000, most_per_node: u32::MAX },
-                Class { demand: 3, request: vec![3, 4], penalty: 2_000_000, most_per_node: u32::MAX },
+                Class { demand: 5, request: vec![2, 1], penalty: 1_000_000, most_per_node: u32::MAX, family: 0 },
+                Class { demand: 3, request: vec![3, 4], penalty: 2_000_000, most_per_node: u32::MAX, family: 1 },
             ],
             shapes: vec![shape([4, 9], 96_000, 0, Vec::new()), shape([10, 9], 200_001, 1, vec![(0, 1)])],
             eligibility: vec![set(&[0]), set(&[0, 1])],

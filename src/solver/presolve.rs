@@ -41,6 +41,8 @@ pub(super) struct Reduced {
     pub(super) most_demand: Vec<u32>,
     /// The most pods of each class on one node.
     pub(super) most_per_node: Vec<u32>,
+    /// As in the problem.
+    pub(super) family: Vec<usize>,
     /// `request[c * dimensions + d]`.
     pub(super) request: Vec<i64>,
     pub(super) penalty: Vec<i64>,
@@ -227,6 +229,7 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         demand: class_origin.iter().map(|&c| problem.classes[c].demand).collect(),
         most_demand: class_origin.iter().map(|&c| largest[c].unwrap_or(u32::MAX)).collect(),
         most_per_node: class_origin.iter().map(|&c| problem.classes[c].most_per_node).collect(),
+        family: class_origin.iter().map(|&c| problem.classes[c].family).collect(),
         request: class_origin
             .iter()
             .flat_map(|&c| problem.classes[c].request.iter().zip(&divisor).map(|(request, by)| request / by))

@@ -28,6 +28,9 @@ pub struct Class {
     pub penalty: i64,
     /// The most pods of the class on one node; at least 1.
     pub most_per_node: u32,
+    /// Any number; classes of one family are the same pods in different places. The engine may look at a family as one class first,
+    /// which is easier and never dearer.
+    pub family: usize,
 }
 
 /// A rule about what stands together on one node: where there is a pod of a guard, there are `least` to `most` pods of the members.

@@ -1,6 +1,6 @@
-//! A smaller program that is easier and no dearer: classes that only choices tell apart become one.
+//! A smaller program that is easier and no dearer: classes that are the same pods in different places become one.
 //!
-//! Where choices say how many pods of a group stand in which zone, the program has a class per zone. Without that distinction its
+//! Where a rule says how many pods of a group stand in which zone, the program has a class per zone. Without that distinction its
 //! pods may stand in any zone, most shapes are dominated by those of the cheapest zone, and the master has a fraction of the rows.
 //! Whatever its bound is bounds the whole program, its duals are a feasible point there, and its patterns, moved to the shapes of
 //! every zone, are good first columns (study, second round, 2.6).
@@ -20,7 +20,7 @@ pub(super) struct Relaxation {
     pub(super) class_of: Vec<usize>,
 }
 
-/// Merges the classes of `whole`; `None` where choices tell no classes apart.
+/// Merges the classes of `whole`; `None` where no two are of one family.
 pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
     let class_of = merged(whole);
     let classes = class_of.iter().max().map_or(0, |last| last + 1);
@@ -73,6 +73,7 @@ pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
         most_demand: sum(&whole.most_demand),
         // Pods of merged classes that shared a node had their limits each.
         most_per_node: sum(&whole.most_per_node),
+        family: (0..classes).collect(),
         request: first.iter().flat_map(|&class| whole.request_of(class).iter().copied()).collect(),
         penalty: first.iter().map(|&class| whole.penalty[class]).collect(),
         shapes,
@@ -89,25 +90,13 @@ pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
     Some(Relaxation { reduced, class_of })
 }
 
-/// Per class the number of its merged class: classes of one component of choice rows with equal request, penalty and limit, and then
-/// those with equal requests that are eligible together.
+/// Per class the number of its merged class: classes of one family with equal request, penalty and limit, and then those with equal
+/// requests that are eligible together.
 fn merged(whole: &Reduced) -> Vec<usize> {
-    let mut root: Vec<usize> = (0..whole.classes()).collect();
-    for row in &whole.choice_rows {
-        let classes = row.terms.iter().flat_map(|&(choice, _)| whole.choices[choice].demand.iter().map(|entry| entry.0));
-        let mut last: Option<usize> = None;
-        for class in classes {
-            let here = find(&mut root, class);
-            if let Some(other) = last.map(|other| find(&mut root, other)) {
-                root[here.max(other)] = here.min(other);
-            }
-            last = Some(class);
-        }
-    }
     let mut families: BTreeMap<(usize, &[i64], i64, u32), usize> = BTreeMap::new();
     let family: Vec<usize> = (0..whole.classes())
         .map(|class| {
-            let key = (find(&mut root, class), whole.request_of(class), whole.penalty[class], whole.most_per_node[class]);
+            let key = (whole.family[class], whole.request_of(class), whole.penalty[class], whole.most_per_node[class]);
             let next = families.len();
             *families.entry(key).or_insert(next)
         })
@@ -127,14 +116,6 @@ fn merged(whole: &Reduced) -> Vec<usize> {
             *alike.entry(key).or_insert(next)
         })
         .collect()
-}
-
-fn find(root: &mut [usize], mut class: usize) -> usize {
-    while root[class] != class {
-        root[class] = root[root[class]];
-        class = root[class];
-    }
-    class
 }
 
 impl Relaxation {

@@ -49,7 +49,9 @@ impl Parts {
                 break;
             }
             states *= demand as usize + 1;
-            classes.push(Class { demand, request: request[..self.dimensions].to_vec(), penalty, most_per_node });
+            // Whatever is called a family, the answer must be right.
+            let family = classes.len() / 2;
+            classes.push(Class { demand, request: request[..self.dimensions].to_vec(), penalty, most_per_node, family });
         }
         let rules = self.rules.into_iter().map(|(guards, members, least, most)| {
             let of = |row: Vec<bool>| (0..classes.len()).filter(|&class| row[class]).collect::<Vec<usize>>();
