@@ -100,6 +100,8 @@ pub struct FreeClass {
     pub pods: u32,
     /// 1, or all pods of a bundle.
     pub each: u32,
+    /// See `Demand::ranks`.
+    pub rank: u32,
     /// One unit per cell.
     pub units: Vec<usize>,
 }
@@ -437,7 +439,7 @@ impl Arrangement {
                     units.push(unit);
                 }
             }
-            classes.push(FreeClass { class, pods, each, units });
+            classes.push(FreeClass { class, pods, each, rank: demand.ranks[class].unwrap_or(u32::MAX), units });
         }
         let terms = terms.iter().map(|&number| {
             let term = &demand.terms[number];

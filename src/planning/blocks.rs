@@ -349,17 +349,13 @@ fn by_class(demand: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
 /// Numbers of pods per unit that keep every term: pod by pod, each in the domain where its like are fewest, as a scheduler would.
 fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
     let mut state = Greedy::new(classes, terms);
-    // Pods that others have to be near go first, and those that must have a neighbour last.
-    let rank = |class: &FreeClass| {
-        let owns = |kind: &dyn Fn(&TermKind) -> bool| {
-            terms.iter().any(|term| {
-                kind(&term.kind) && term.domains.iter().any(|domain| owners(domain).any(|u| class.units.contains(&u)))
-            })
-        };
-        (owns(&|kind| *kind == TermKind::Near), owns(&|_| true), class.units.len())
+    // Pods that others are counted against go first, and those that need a neighbour after those that they need.
+    let owns = |class: &FreeClass| {
+        let units = |domain: &FreeDomain| owners(domain).any(|unit| class.units.contains(&unit));
+        terms.iter().any(|term| term.domains.iter().any(units))
     };
     let mut order: Vec<&FreeClass> = classes.iter().collect();
-    order.sort_by_key(|class| (rank(class), class.class));
+    order.sort_by_cached_key(|class| (class.rank, owns(class), class.units.len(), class.class));
     for class in order {
         for _ in 0..class.pods {
             let open = class.units.iter().copied().filter(|&unit| state.admits(unit));

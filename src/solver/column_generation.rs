@@ -213,6 +213,10 @@ impl<'a> Master<'a> {
 
     /// Solves after columns were added, which leaves the last basis primal feasible.
     pub(super) fn solve(&mut self, control: &mut Control<'_>) -> Option<MasterSolution> {
+        // A large program must not run past the deadline.
+        if let Some(seconds) = control.seconds(1.0) {
+            self.lp.set_time_limit(seconds);
+        }
         let status = self.lp.solve();
         control.spend(self.lp.iterations() * (2 * self.reduced.classes() as u64 + 50) + 100);
         self.infeasible = status == LpStatus::Infeasible;

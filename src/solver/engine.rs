@@ -21,10 +21,16 @@ use crate::solver::solution::{FirstFit, Stage};
 const MIP_CLASSES: usize = 120;
 /// Moves without gain after which the local search gives up.
 const IDLE_MOVES: u64 = 40_000;
+/// The linear relaxation is far from solved while its bound is below the master by this share.
+const FAR: f64 = 0.1;
 /// Share of the budget for a first point from the easier program, and the gap at which it is good enough.
-const WARM_START_SHARE: f64 = 0.25;
+const WARM_START_SHARE: f64 = 0.15;
+/// The same above [`MANY_CLASSES`], where the whole program will hardly get any further.
+const LONG_WARM_START_SHARE: f64 = 0.35;
+/// See [`LONG_WARM_START_SHARE`].
+const MANY_CLASSES: usize = 600;
 /// See [`WARM_START_SHARE`].
-const WARM_START_GAP: f64 = 0.01;
+const WARM_START_GAP: f64 = 0.015;
 /// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
 const CANDIDATE_RATIO: f64 = 1.2;
 
@@ -124,7 +130,7 @@ fn improve(
             point
         }
     };
-    let until = (control.used() + 0.25).max(0.4);
+    let until = (control.used() + 0.2).max(0.4);
     let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, until, control, Place::Root) else {
         return values.to_vec();
     };
@@ -138,12 +144,16 @@ fn improve(
         let (duals, side_duals) = (&relaxed.solution.duals, &relaxed.solution.side_duals);
         let guide = worth_buying(reduced, &master, &mut generator, duals, side_duals, scarcity, choices);
         let used = control.used();
-        if let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
+        // A master that is far from its bound has nothing to say about single nodes yet.
+        let distance = relaxed.solution.objective - relaxed.best.bound;
+        let far = relaxed.ended == Ended::Budget && distance > FAR * relaxed.solution.objective;
+        if !far && let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
             pool.extend(packing.nodes.iter().cloned());
             incumbent.offer(reduced, &packing, Stage::Diving, control);
             search(reduced, packing, incumbent, &guide, 0.06, &mut pool, control);
         }
-        search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
+        let share = if far { 0.3 } else { 0.1 };
+        search(reduced, incumbent.packing.clone(), incumbent, &guide, share, &mut pool, control);
         if reduced.classes() <= MIP_CLASSES && control.stop().is_none() {
             let allowance = master.allowances(&relaxed.solution.side_duals);
             let mut extra: Vec<Pattern> = pool.iter().cloned().collect();
@@ -198,7 +208,8 @@ fn warm_start(
     let point = DualPoint { duals: of_classes, ..start.clone() };
     let mut generator = Generator::new(smaller, &weights(smaller, scarcity));
     let mut easier = Master::new(smaller, scarcity);
-    let until = control.used() + WARM_START_SHARE;
+    let share = if reduced.classes() > MANY_CLASSES { LONG_WARM_START_SHARE } else { WARM_START_SHARE };
+    let until = control.used() + share;
     let found = column_generation(&mut easier, &mut generator, point, WARM_START_GAP, until, control, Place::Root)?;
     let used = easier.patterns.iter().zip(&found.solution.values).filter(|(_, value)| **value > 1e-6);
     let moved: Vec<Pattern> = used.flat_map(|(pattern, _)| relaxation.moved(reduced, pattern)).collect();
