@@ -230,8 +230,11 @@ fn ranks(terms: &[Term], classes: &[PodClass]) -> Vec<Option<u32>> {
                 near(class).all(|term| {
                     let counted = counted.get(&term).map_or(&[][..], Vec::as_slice);
                     let owns = |other: &usize| classes[*other].ties.owns.contains(&term);
-                    let founds = !counted.is_empty() && counted.iter().all(owns);
-                    founds || counted.iter().any(|other| !owns(other) && ranks[*other].is_some_and(|rank| rank < level))
+                    // Where nobody but owners is counted, a counted owner starts and the others follow.
+                    let closed = counted.iter().all(owns);
+                    let founds = closed && counted.contains(&class);
+                    let bound = |other: &usize| ranks[*other].is_some_and(|rank| rank < level);
+                    founds || counted.iter().any(|other| (closed || !owns(other)) && bound(other))
                 })
             })
             .collect();

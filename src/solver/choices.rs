@@ -129,15 +129,18 @@ pub(super) fn keeps_rows(reduced: &Reduced, choices: &[i64]) -> bool {
     within && reduced.choice_rows.iter().all(|row| row.holds(choices))
 }
 
-/// The whole values of least total distance; with `neighbours` only the two next to each value count.
+/// The whole values of least total distance and cost; with `neighbours` only the two next to each value count.
 fn nearest(reduced: &Reduced, values: &[f64], neighbours: bool, control: &mut Control<'_>) -> Option<Vec<i64>> {
     let count = reduced.choices.len();
+    let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
     let mut bounds: Vec<(f64, f64)> = rows(reduced).collect();
     let first = bounds.len();
     let mut columns: Vec<LpColumn> = Vec::with_capacity(count);
     for ((choice, entries), &value) in reduced.choices.iter().zip(entries(reduced, 0)).zip(values) {
         let below = value.floor();
-        let cost = if neighbours { 1.0 - 2.0 * (value - below) } else { 0.0 };
+        // What a unit costs counts besides the distance, or pods would be left out for being near to a fraction.
+        let price = choice.cost as f64 / unit;
+        let cost = price + if neighbours { 1.0 - 2.0 * (value - below) } else { 0.0 };
         columns.push(LpColumn { cost, upper: choice.upper as f64, entries });
     }
     if !neighbours {
