@@ -27,6 +27,10 @@ use crate::solver::{Class, NodeRule, Problem, Shape, SideRow, Solution};
 /// would drown the price of nodes in the LP's rounding.
 const PENALTY_GROWTH: i64 = 1_000;
 
+/// How many times the dearest node an unplaced pod costs where rules tie pods to one another: a pod may then drive others to dearer
+/// places, and that is no reason to leave it.
+const TIED_PENALTY: i64 = 100;
+
 /// What a shape stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShapeOrigin {
@@ -339,7 +343,8 @@ fn penalties(demand: &Demand, arrangement: &Arrangement, left: &[u32], dearest: 
         *pods.entry(demand.classes[class].priority).or_default() += i64::from(left[class]);
     }
     let ceiling = (LARGEST_AMOUNT / 2 / pods.values().sum::<i64>().max(1)).max(1);
-    let base = dearest.saturating_add(1).min(ceiling);
+    let tied = !demand.terms.is_empty() || !demand.ports.is_empty();
+    let base = dearest.saturating_add(1).saturating_mul(if tied { TIED_PENALTY } else { 1 }).min(ceiling);
     let at = |growth: i64| {
         let mut penalty = base;
         let mut sum = 0_i64;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::planning::demand::Demand;
 use crate::planning::program::TierProgram;
 use crate::planning::supply::Supply;
-use crate::solver::{self, Clock, Progress, Solution, SolveConfig, SolveError};
+use crate::solver::{self, Clock, Progress, Solution, SolveConfig, SolveError, Stop};
 
 /// Thousandths of its share that a tier with limits spends on choosing which pods to place; the rest is for their bound.
 const CHOICE_PER_MILLE: u32 = 800;
@@ -23,6 +23,8 @@ pub struct SolvedTier {
     pub solution: Solution,
     /// Micro-dollars per hour that the tier's nodes cost at least, given the pods that it places.
     pub bound: i64,
+    /// Why the choice of the pods that it places ended; only when it was proven optimal is the number of the others, too.
+    pub complete: Stop,
     /// Work units of everything that was solved for it.
     pub work: u64,
 }
@@ -79,7 +81,8 @@ pub(super) fn solve(
     let choice = if program.rows.is_empty() { share } else { share * CHOICE_PER_MILLE / 1_000 };
     let solution = effort.spend(&program, choice)?;
     let bound = without_penalties(&program, &solution);
-    let mut solved = SolvedTier { program, solution, bound, work: effort.work - work };
+    let complete = solution.stop;
+    let mut solved = SolvedTier { program, solution, bound, complete, work: effort.work - work };
     if solved.solution.unplaced.iter().all(|&pods| pods == 0) {
         return Ok(solved);
     }

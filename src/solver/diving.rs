@@ -182,13 +182,32 @@ pub(super) fn deal(reduced: &Reduced, mut fixed: Vec<(Pattern, u32)>, guide: &Gu
         let value: f64 = pattern.counts.iter().map(|&(class, n)| guide.values[class] * f64::from(n)).sum();
         value / reduced.shapes[pattern.shape].cost as f64
     };
-    fixed.sort_by(|a, b| worth(&b.0).total_cmp(&worth(&a.0)).then_with(|| a.0.cmp(&b.0)));
+    // Before them come nodes with pods that need others beside them, or those others would be gone.
+    let is_needy = |class: usize| {
+        let needs = |rule: &usize| reduced.node_rules[*rule].least > 0 && reduced.node_rules[*rule].guards.contains(&class);
+        reduced.rules_of[class].iter().any(needs)
+    };
+    let needy = |pattern: &Pattern| reduced.has_needs && pattern.counts.iter().any(|entry| is_needy(entry.0));
+    fixed.sort_by(|a, b| {
+        let by_need = needy(&b.0).cmp(&needy(&a.0));
+        by_need.then_with(|| worth(&b.0).total_cmp(&worth(&a.0))).then_with(|| a.0.cmp(&b.0))
+    });
     let mut packing = Packing::empty(reduced, guide.choices.clone());
+    let mut slots = vec![0_u64; reduced.classes()];
+    for (pattern, times) in &fixed {
+        for &(class, count) in &pattern.counts {
+            slots[class] += u64::from(count) * u64::from(*times);
+        }
+    }
     for (pattern, times) in fixed {
         for _ in 0..times {
             let mut counts = pattern.counts.clone();
             for (class, count) in &mut counts {
-                *count = (*count).min(packing.unplaced[*class]);
+                let (own, left) = (u64::from(*count), u64::from(packing.unplaced[*class]));
+                // Where pods need others beside them, every node gets its share of those.
+                let share = if reduced.has_needs { (own * left).div_ceil(slots[*class].max(1)) } else { left };
+                slots[*class] -= own;
+                *count = own.min(left).min(share) as u32;
             }
             counts.retain(|&(_, count)| count > 0);
             // A node that loses pods may lose what others on it need.

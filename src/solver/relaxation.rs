@@ -90,6 +90,10 @@ pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
     Some(Relaxation { reduced, class_of })
 }
 
+/// What classes have in common that may be merged once their families are known: request, penalty, whether nodes limit their pods,
+/// and the eligibility sets that their family reaches.
+type Likeness<'a> = (&'a [i64], i64, bool, &'a BTreeSet<usize>);
+
 /// Per class the number of its merged class: classes of one family with equal request, penalty and limit, and then those with equal
 /// requests that are eligible together.
 fn merged(whole: &Reduced) -> Vec<usize> {
@@ -107,7 +111,7 @@ fn merged(whole: &Reduced) -> Vec<usize> {
             reach[family[class]].insert(set);
         });
     }
-    let mut alike: BTreeMap<(&[i64], i64, bool, &BTreeSet<usize>), usize> = BTreeMap::new();
+    let mut alike: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();
     (0..whole.classes())
         .map(|class| {
             let capped = whole.most_per_node[class] < u32::MAX;

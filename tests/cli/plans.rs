@@ -144,3 +144,28 @@ fn a_document_that_is_no_plan_of_these_manifests_is_bad_input() {
     ];
     assert_snapshot!(found.join("\n"));
 }
+
+/// Rules between pods hold in the plan that is written, as the verifier reads it back.
+#[test]
+fn rules_between_pods_are_part_of_the_plan() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = run_in(root, &["plan", "-f", "examples/bank", "--work", "3000000", "-o", "json"], "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let mut zones_of_ledgers: Vec<&str> = Vec::new();
+    for node in document["nodes"].as_array().expect("a list") {
+        let pods: Vec<&str> = node["pods"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let of = |name: &str| pods.iter().filter(|pod| pod.starts_with(&format!("bank/{name}-"))).count();
+        assert!(of("web") <= 2 && of("gateway") <= 1, "{pods:?}");
+        assert!(of("gateway") == 0 || of("ledger") == 0, "{pods:?}");
+        zones_of_ledgers.extend(std::iter::repeat_n(node["zone"].as_str().expect("a zone"), of("ledger")));
+    }
+    zones_of_ledgers.sort_unstable();
+    assert_eq!(zones_of_ledgers, ["us-east-1a", "us-east-1b", "us-east-1c"]);
+
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+    let path = file.path().to_str().expect("a plain path");
+    let verified = run_in(root, &["verify", path, "-f", "examples/bank"], "");
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+}
