@@ -18,7 +18,7 @@ use supercargo::adapters::files::catalog;
 use supercargo::domain::catalog::Catalog;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
-use supercargo::planning::{CostModel, Demand, Supply, TierProgram, plan, verifier};
+use supercargo::planning::{CostModel, Demand, Leftover, Supply, TierProgram, plan, verifier};
 use supercargo::solver::{SolveConfig, solve};
 
 const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
@@ -43,9 +43,9 @@ fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Sc
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, catalog, &COSTS)));
     let supply = Supply::new(&cluster, catalog, &COSTS).expect("generated NodePools name their NodeClass");
-    group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster.pods, &supply)));
-    let demand = Demand::new(&cluster.pods, &supply);
-    let left: Vec<u32> = demand.classes.iter().map(|class| u32::try_from(class.pods.len()).unwrap_or(u32::MAX)).collect();
+    group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster, &supply)));
+    let demand = Demand::new(&cluster, &supply);
+    let left = Leftover::new(&supply, &demand);
     group.bench_function("program", |bencher| bencher.iter(|| TierProgram::new(&supply, &demand, &left, 0)));
     let program = TierProgram::new(&supply, &demand, &left, 0).expect("generated pods fit on some type");
     let config = SolveConfig { gap: 0.0, work_limit: Some(1), deadline: None, seed: 1 };

@@ -10,7 +10,7 @@ use supercargo::domain::cluster::ClusterView;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::plan::Plan;
 use supercargo::planning::verifier::{self, Violation};
-use supercargo::planning::{CostModel, Demand, PlanError, Planned, Supply, TierProgram, plan};
+use supercargo::planning::{CostModel, Demand, Leftover, PlanError, Planned, Supply, TierProgram, plan};
 use supercargo::solver::{Progress, SolveConfig};
 
 /// A plan counts as good from the moment at which it is within this of the final one.
@@ -89,12 +89,10 @@ fn phases(cluster: &ClusterView, catalog: &Catalog) -> Result<Phases, PlanError>
     let start = Instant::now();
     let supply = Supply::new(cluster, catalog, &COSTS)?;
     let supplied = start.elapsed();
-    let demand = Demand::new(&cluster.pods, &supply);
+    let demand = Demand::new(cluster, &supply);
     let demanded = start.elapsed();
-    let left: Vec<u32> = demand.classes.iter().map(|class| u32::try_from(class.pods.len()).unwrap_or(u32::MAX)).collect();
-    let mut weights: Vec<i32> = supply.templates.iter().map(|template| template.weight).collect();
-    weights.dedup();
-    for weight in weights {
+    let left = Leftover::new(&supply, &demand);
+    for weight in supply.weights() {
         std::hint::black_box(TierProgram::new(&supply, &demand, &left, weight));
     }
     Ok(Phases { supply: supplied, demand: demanded - supplied, program: start.elapsed() - demanded })

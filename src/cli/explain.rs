@@ -64,6 +64,11 @@ fn pod(name: &str, context: &ExplainContext) -> Result<Answer, Failure> {
             }
             Answer::No
         }
+        Some(PodExplanation::OnExisting { node }) => {
+            let name_of_node = &input.cluster.nodes[node].name;
+            let _ = writeln!(text, "Pod {name} goes to {name_of_node}, a node that exists: its room costs nothing.");
+            Answer::Yes
+        }
         Some(PodExplanation::Placed { node, marginal_price }) => {
             let _ = writeln!(text, "Pod {name} is on node {}.", node.node);
             if let Some(spec) = index.and_then(|index| input.cluster.pods.get(index)).map(|pod| &pod.spec) {

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::labels;
 use crate::planning::demand::Demand;
 use crate::planning::terms::{Term, TermKind};
 
@@ -70,7 +71,7 @@ pub enum Block {
     Even {
         /// One unit per domain.
         units: Vec<usize>,
-        /// How many pods in all; each unit has the lower end of `level` of them already.
+        /// How many pods in all; each unit has the lower end of `level` of them already, and nothing is to be decided where that is all.
         pods: u32,
         /// Largest extra of a domain.
         skew: u32,
@@ -128,6 +129,8 @@ pub struct FreeDomain {
     pub counted: Vec<usize>,
     /// Whether the least filled domain is sought here too.
     pub in_universe: bool,
+    /// Pods that run here and that the term counts. Where they alone decide, the units are not in the domain.
+    pub base: u32,
 }
 
 impl FreeTerm {
@@ -135,7 +138,9 @@ impl FreeTerm {
     fn mend(&self, units: &[Unit], quantities: &mut [u32]) -> bool {
         let each = |unit: usize| units[unit].pods.iter().map(|entry| entry.1).sum::<u32>();
         let sum = |units: &[usize], quantities: &[u32]| units.iter().map(|&unit| quantities[unit] * each(unit)).sum::<u32>();
-        let counted = |domain: &FreeDomain, quantities: &[u32]| sum(&domain.both, quantities) + sum(&domain.counted, quantities);
+        let counted = |domain: &FreeDomain, quantities: &[u32]| {
+            domain.base + sum(&domain.both, quantities) + sum(&domain.counted, quantities)
+        };
         let in_universe = self.domains.iter().filter(|domain| domain.in_universe);
         let least = in_universe.map(|domain| counted(domain, quantities)).min().unwrap_or(0);
         for domain in &self.domains {
@@ -145,7 +150,9 @@ impl FreeTerm {
                 TermKind::Spread { max_skew, grounded, .. } => {
                     counted(domain, quantities) > max_skew.saturating_add(if *grounded { 0 } else { least })
                 }
-                TermKind::Near => sum(if self.founders { &domain.both } else { &domain.counted }, quantities) == 0,
+                TermKind::Near => {
+                    domain.base == 0 && sum(if self.founders { &domain.both } else { &domain.counted }, quantities) == 0
+                }
                 TermKind::Apart => false,
             };
             if broken {
@@ -166,6 +173,9 @@ pub struct Arrangement {
     pub rules: Vec<RuleLimits>,
     /// Blocks.
     pub blocks: Vec<Block>,
+    /// Whether pods are left out that some node might hold: those that have to share one with pods of another class and that further
+    /// rules tie.
+    pub partial: bool,
 }
 
 /// Whether some node of the tier in a scope holds such pods: `(pods, scope)`.
@@ -179,91 +189,41 @@ struct NodeTies {
     roles: Vec<(usize, Role)>,
 }
 
-impl Arrangement {
-    /// The arrangement of `left[class]` pods of each class.
-    pub(super) fn new(demand: &Demand, left: &[u32], holds: Holds<'_>) -> Self {
-        let mut made = Self::default();
-        let in_bundle: BTreeSet<usize> = demand.bundles.iter().flat_map(|bundle| bundle.classes.iter().copied()).collect();
-        let active: Vec<bool> = (0..demand.classes.len())
-            .map(|class| {
-                let of = &demand.classes[class];
-                let mut scopes = of.scopes();
-                left[class] > 0
-                    && demand.ranks[class].is_some()
-                    && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
-            })
-            .collect();
-        let ties = made.node_ties(demand, &active, &in_bundle);
-        // What a node rule counts it counts as one, so a bundle may be in rules only that admit none or any number.
-        let sound = |&class: &usize| {
-            left[class] as usize == demand.classes[class].pods.len()
-                && ties[class].cap.is_none_or(|cap| left[class] <= cap)
-                && ties[class].roles.iter().all(|&(rule, _)| matches!(made.rules[rule].most, 0 | u32::MAX))
-        };
-        let single: BTreeSet<usize> = demand
-            .bundles
-            .iter()
-            .filter(|bundle| bundle.classes.len() == 1)
-            .map(|bundle| bundle.classes[0])
-            .filter(sound)
-            .collect();
-        let in_bundle: BTreeSet<usize> = in_bundle.difference(&single).copied().collect();
-        let mut bundled: Vec<Unit> = Vec::new();
-        for bundle in demand.bundles.iter().filter(|bundle| bundle.classes.len() > 1) {
-            let pods: Vec<(usize, u32)> = bundle.classes.iter().map(|&class| (class, left[class])).collect();
-            // One of several classes that is tied to other pods besides is not placed.
-            let alone = |&class: &usize| ties[class].roles.is_empty() && demand.classes[class].cells.is_empty();
-            if bundle.classes.iter().all(|class| sound(class) && alone(class)) && holds(&pods, bundle.scope) {
-                bundled.push(Unit { pods, scope: bundle.scope, fixed: 1, cap: None, roles: Vec::new() });
-            }
-        }
-        made.units = bundled;
-        for members in components(demand, &active, &in_bundle) {
-            match members.as_slice() {
-                &[class] if demand.classes[class].cells.is_empty() => {
-                    let scope = demand.classes[class].scope;
-                    if !is_bundle(demand, class) {
-                        made.add_unit(class, scope, left[class], left[class], &ties);
-                    } else if holds(&[(class, left[class])], scope) {
-                        let unit = made.add_unit(class, scope, 1, 1, &ties);
-                        made.units[unit].pods = vec![(class, left[class])];
-                    }
-                }
-                _ => made.tied(demand, left, &members, &ties, holds),
-            }
-        }
-        made
-    }
+/// The same for every class.
+struct AllTies {
+    /// On nodes without pods that rules count.
+    anywhere: Vec<NodeTies>,
+    /// On nodes that exist, by name, where pods run that a rule counts.
+    on_node: BTreeMap<String, Vec<NodeTies>>,
+}
 
-    /// Adds a unit of `class` with `fixed` pods at least and `most` at most; its index.
-    fn add_unit(&mut self, class: usize, scope: usize, fixed: u32, most: u32, ties: &[NodeTies]) -> usize {
-        let unique = u32::try_from(self.units.len()).unwrap_or(u32::MAX);
-        let kin = if fixed == most { (true, fixed) } else { (false, unique) };
-        let cap = ties[class].cap.filter(|&cap| most > cap).map(|cap| Cap { most: cap, kin });
-        self.units.push(Unit { pods: vec![(class, 1)], scope, fixed, cap, roles: ties[class].roles.clone() });
-        self.units.len() - 1
+impl AllTies {
+    /// Those of `class` in a cell.
+    fn at(&self, class: usize, domains: &BTreeMap<String, String>) -> &NodeTies {
+        let here = domains.get(labels::HOSTNAME).and_then(|node| self.on_node.get(node));
+        &here.unwrap_or(&self.anywhere)[class]
     }
+}
 
-    /// Takes pods off `quantities`, some of which were left unplaced, until every block keeps its terms again.
-    pub(super) fn mend(&self, quantities: &mut [u32]) {
-        for block in &self.blocks {
-            match block {
-                Block::Even { units, skew, .. } => loop {
-                    let least = units.iter().map(|&unit| quantities[unit]).min().unwrap_or(0);
-                    let Some(&fullest) = units.iter().max_by_key(|&&unit| quantities[unit]) else { break };
-                    if quantities[fullest] <= least.saturating_add(*skew) {
-                        break;
-                    }
-                    quantities[fullest] -= 1;
-                },
-                Block::OneDomain { .. } => {}
-                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(&self.units, quantities)) {},
-            }
-        }
-    }
+/// The node rules as they are found. Equal rules are one: classes that pods on a node concern are in its version of a rule, and in the
+/// common ones with everybody else.
+#[derive(Default)]
+struct Rules {
+    limits: Vec<RuleLimits>,
+    /// By guards, members, least and most.
+    known: BTreeMap<(Vec<usize>, Vec<usize>, u32, u32), usize>,
+}
 
-    /// Node rules of the active classes, and the part of each class in them.
-    fn node_ties(&mut self, demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> Vec<NodeTies> {
+impl Rules {
+    /// Node rules of the active classes, and the part of each class in them: on `node`, where pods run that rules count, or anywhere
+    /// else.
+    fn node_ties(
+        &mut self,
+        demand: &Demand,
+        active: &[bool],
+        in_bundle: &BTreeSet<usize>,
+        node: Option<&String>,
+    ) -> Vec<NodeTies> {
         let mut ties = vec![NodeTies::default(); demand.classes.len()];
         let own = Members::new(demand, active);
         for (number, term) in demand.terms.iter().enumerate().filter(|(_, term)| term.is_per_node()) {
@@ -273,8 +233,10 @@ impl Arrangement {
             }
             let both: Vec<usize> = owners.iter().filter(|class| counted.contains(class)).copied().collect();
             let only: Vec<usize> = owners.iter().filter(|class| !counted.contains(class)).copied().collect();
+            let base = node.map_or(0, |node| term.base(node));
             match &term.kind {
-                TermKind::Spread { max_skew, .. } => self.rule(&mut ties, owners, counted, 0, *max_skew),
+                TermKind::Spread { max_skew, .. } => self.rule(&mut ties, owners, counted, 0, max_skew.saturating_sub(base)),
+                TermKind::Near if base > 0 => {}
                 TermKind::Apart => {
                     self.rule(&mut ties, &both, counted, 0, 1);
                     self.rule(&mut ties, &only, counted, 0, 0);
@@ -315,8 +277,11 @@ impl Arrangement {
             ties[class].cap = Some(ties[class].cap.map_or(most, |cap| cap.min(most)));
             return;
         }
-        let number = self.rules.len();
-        self.rules.push(RuleLimits { least, most });
+        let next = self.limits.len();
+        let number = *self.known.entry((guards.to_vec(), members.to_vec(), least, most)).or_insert(next);
+        if number == next {
+            self.limits.push(RuleLimits { least, most });
+        }
         let classes: BTreeSet<usize> = guards.iter().chain(members).copied().collect();
         for class in classes {
             let role = match (guards.contains(&class), members.contains(&class)) {
@@ -324,20 +289,127 @@ impl Arrangement {
                 (true, false) => Role::Guard,
                 _ => Role::Member,
             };
-            ties[class].roles.push((number, role));
+            if !ties[class].roles.contains(&(number, role)) {
+                ties[class].roles.push((number, role));
+            }
+        }
+    }
+}
+
+impl Arrangement {
+    /// The arrangement of `left[class]` pods of each class.
+    pub(super) fn new(demand: &Demand, left: &[u32], holds: Holds<'_>) -> Self {
+        let mut made = Self::default();
+        let in_bundle: BTreeSet<usize> = demand.bundles.iter().flat_map(|bundle| bundle.classes.iter().copied()).collect();
+        let active: Vec<bool> = (0..demand.classes.len())
+            .map(|class| {
+                let of = &demand.classes[class];
+                let mut scopes = of.scopes();
+                left[class] > 0
+                    && demand.ranks[class].is_some()
+                    && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
+            })
+            .collect();
+        let nodes: BTreeSet<&String> = (0..demand.classes.len())
+            .filter(|&class| active[class])
+            .flat_map(|class| demand.classes[class].cells.iter().filter_map(|cell| cell.domains.get(labels::HOSTNAME)))
+            .collect();
+        let mut rules = Rules::default();
+        let anywhere = rules.node_ties(demand, &active, &in_bundle, None);
+        let on_node =
+            nodes.into_iter().map(|node| (node.clone(), rules.node_ties(demand, &active, &in_bundle, Some(node)))).collect();
+        made.rules = rules.limits;
+        let all_ties = AllTies { anywhere, on_node };
+        let ties = &all_ties.anywhere;
+        // What a node rule counts it counts as one, so a bundle may be counted only by rules that admit none or any number.
+        let everywhere = || all_ties.on_node.values().chain([&all_ties.anywhere]);
+        let sound = |&class: &usize| {
+            left[class] as usize == demand.classes[class].pods.len()
+                && everywhere().all(|ties| {
+                    let counts =
+                        |&(rule, role): &(usize, Role)| role == Role::Guard || matches!(made.rules[rule].most, 0 | u32::MAX);
+                    ties[class].cap.is_none_or(|cap| left[class] <= cap) && ties[class].roles.iter().all(counts)
+                })
+        };
+        let single: BTreeSet<usize> = demand
+            .bundles
+            .iter()
+            .filter(|bundle| bundle.classes.len() == 1)
+            .map(|bundle| bundle.classes[0])
+            .filter(sound)
+            .collect();
+        let in_bundle: BTreeSet<usize> = in_bundle.difference(&single).copied().collect();
+        let mut bundled: Vec<Unit> = Vec::new();
+        let mut partial = false;
+        for bundle in demand.bundles.iter().filter(|bundle| bundle.classes.len() > 1) {
+            let pods: Vec<(usize, u32)> = bundle.classes.iter().map(|&class| (class, left[class])).collect();
+            // One of several classes that is tied to other pods besides is not placed.
+            let alone = |&class: &usize| ties[class].roles.is_empty() && demand.classes[class].cells.is_empty();
+            if !holds(&pods, bundle.scope) {
+                continue;
+            }
+            if !bundle.classes.iter().all(|class| sound(class) && alone(class)) {
+                partial = true;
+            } else {
+                bundled.push(Unit { pods, scope: bundle.scope, fixed: 1, cap: None, roles: Vec::new() });
+            }
+        }
+        (made.units, made.partial) = (bundled, partial);
+        for members in components(demand, &active, &in_bundle) {
+            match members.as_slice() {
+                &[class] if demand.classes[class].cells.is_empty() => {
+                    let scope = demand.classes[class].scope;
+                    if !is_bundle(demand, class) {
+                        made.add_unit(class, scope, left[class], left[class], &ties[class]);
+                    } else if holds(&[(class, left[class])], scope) {
+                        let unit = made.add_unit(class, scope, 1, 1, &ties[class]);
+                        made.units[unit].pods = vec![(class, left[class])];
+                    }
+                }
+                _ => made.tied(demand, left, &members, &all_ties, holds),
+            }
+        }
+        made
+    }
+
+    /// Adds a unit of `class` with `fixed` pods at least and `most` at most; its index.
+    fn add_unit(&mut self, class: usize, scope: usize, fixed: u32, most: u32, ties: &NodeTies) -> usize {
+        let unique = u32::try_from(self.units.len()).unwrap_or(u32::MAX);
+        let kin = if fixed == most { (true, fixed) } else { (false, unique) };
+        let cap = ties.cap.filter(|&cap| most > cap).map(|cap| Cap { most: cap, kin });
+        self.units.push(Unit { pods: vec![(class, 1)], scope, fixed, cap, roles: ties.roles.clone() });
+        self.units.len() - 1
+    }
+
+    /// Takes pods off `quantities`, some of which were left unplaced, until every block keeps its terms again.
+    pub(super) fn mend(&self, quantities: &mut [u32]) {
+        for block in &self.blocks {
+            match block {
+                Block::Even { units, skew, .. } => loop {
+                    let least = units.iter().map(|&unit| quantities[unit]).min().unwrap_or(0);
+                    let Some(&fullest) = units.iter().max_by_key(|&&unit| quantities[unit]) else { break };
+                    if quantities[fullest] <= least.saturating_add(*skew) {
+                        break;
+                    }
+                    quantities[fullest] -= 1;
+                },
+                Block::OneDomain { .. } => {}
+                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(&self.units, quantities)) {},
+            }
         }
     }
 
     /// Units and block of classes that terms over topology labels tie together.
-    fn tied(&mut self, demand: &Demand, left: &[u32], members: &[usize], ties: &[NodeTies], holds: Holds<'_>) {
+    fn tied(&mut self, demand: &Demand, left: &[u32], members: &[usize], ties: &AllTies, holds: Holds<'_>) {
         let terms: BTreeSet<usize> = members.iter().flat_map(|&class| label_terms(demand, class)).collect();
         let own = Members::of(demand, members);
         if let [number] = terms.iter().copied().collect::<Vec<usize>>()[..] {
             let term = &demand.terms[number];
             let (owners, counted) = (&own.owners[number], &own.counted[number]);
             match (&term.kind, members) {
-                _ if members.iter().any(|&class| is_bundle(demand, class)) => {}
-                (TermKind::Spread { max_skew, universe, grounded }, &[class]) if owners == counted => {
+                _ if members.iter().any(|&class| is_bundle(demand, class) || tells_nodes_apart(demand, class)) => {}
+                _ if !term.base.is_empty() => {}
+                (TermKind::Spread { max_skew, universe, grounded, .. }, &[class]) if owners == counted => {
                     return self.even(demand, class, left[class], term, (*max_skew, universe, *grounded), ties, holds);
                 }
                 (TermKind::Near, _) if owners == counted => return self.one_domain(demand, left, members, term, ties, holds),
@@ -354,7 +426,7 @@ impl Arrangement {
         pods: u32,
         term: &Term,
         (skew, universe, grounded): (u32, &BTreeSet<String>, bool),
-        ties: &[NodeTies],
+        ties: &AllTies,
         holds: Holds<'_>,
     ) {
         let cells: Vec<(&String, usize)> = demand.classes[class]
@@ -379,14 +451,12 @@ impl Arrangement {
         let first = self.units.len();
         for (_, scope) in cells {
             let most = if rest == 0 { level.0 } else { level.1.saturating_add(skew).min(pods) };
-            self.add_unit(class, scope, level.0, most, ties);
+            self.add_unit(class, scope, level.0, most, &ties.anywhere[class]);
         }
-        if rest > 0 {
-            self.blocks.push(Block::Even { units: (first..self.units.len()).collect(), pods, skew, level });
-        }
+        self.blocks.push(Block::Even { units: (first..self.units.len()).collect(), pods, skew, level });
     }
 
-    fn one_domain(&mut self, demand: &Demand, left: &[u32], members: &[usize], term: &Term, ties: &[NodeTies], holds: Holds<'_>) {
+    fn one_domain(&mut self, demand: &Demand, left: &[u32], members: &[usize], term: &Term, ties: &AllTies, holds: Holds<'_>) {
         let domains: BTreeSet<&String> = members
             .iter()
             .flat_map(|&class| &demand.classes[class].cells)
@@ -403,8 +473,9 @@ impl Arrangement {
                 })
                 .collect();
             let Some(scopes) = scopes else { continue };
-            let option =
-                scopes.into_iter().map(|(class, scope)| (self.add_unit(class, scope, 0, left[class], ties), left[class]));
+            let option = scopes
+                .into_iter()
+                .map(|(class, scope)| (self.add_unit(class, scope, 0, left[class], &ties.anywhere[class]), left[class]));
             options.push(option.collect());
         }
         if !options.is_empty() {
@@ -418,7 +489,7 @@ impl Arrangement {
         left: &[u32],
         members: &[usize],
         terms: &BTreeSet<usize>,
-        ties: &[NodeTies],
+        ties: &AllTies,
         holds: Holds<'_>,
     ) {
         let mut classes: Vec<FreeClass> = Vec::new();
@@ -433,7 +504,7 @@ impl Arrangement {
             let mut units = Vec::new();
             for cell in &of.cells {
                 if needed.iter().all(|key| cell.domains.contains_key(*key)) && holds(&[(class, each)], cell.scope) {
-                    let unit = self.add_unit(class, cell.scope, 0, pods, ties);
+                    let unit = self.add_unit(class, cell.scope, 0, pods, ties.at(class, &cell.domains));
                     self.units[unit].pods = vec![(class, each)];
                     domains_of.insert(unit, &cell.domains);
                     units.push(unit);
@@ -466,12 +537,22 @@ impl Arrangement {
                     domains.entry(domain).or_default().in_universe = true;
                 }
             }
+            for (domain, &pods) in &term.base {
+                if let Some(domain) = domains.get_mut(domain) {
+                    domain.base = pods;
+                }
+            }
             let founders = term.kind == TermKind::Near && supporters.is_none();
             FreeTerm { kind: term.kind.clone(), founders, domains: domains.into_values().collect() }
         });
         let terms = terms.collect();
         self.blocks.push(Block::Free { classes, terms });
     }
+}
+
+/// Whether nodes that exist are domains of their own to the class.
+fn tells_nodes_apart(demand: &Demand, class: usize) -> bool {
+    demand.classes[class].cells.iter().any(|cell| cell.domains.contains_key(labels::HOSTNAME))
 }
 
 /// Whether all pods of the class have to stand on one node.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::domain::cluster::ClusterView;
-use crate::domain::plan::{Candidate, PlannedNode};
+use crate::domain::plan::{Candidate, ExistingUse, PlannedNode};
 use crate::domain::resources::Resources;
 use crate::planning::arrangement::Arrangement;
 use crate::planning::candidates::{Holders, Load};
 use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::plan::NodeOrigin;
-use crate::planning::supply::Template;
+use crate::planning::supply::{Supply, Template};
 use crate::planning::tier::SolvedTier;
 
 /// A node before its candidates are known.
@@ -101,6 +101,25 @@ fn take(arrangement: &Arrangement, units: &[usize], count: u32, left: &mut [u32]
         }
     }
     taken
+}
+
+/// Sets the nodes that exist apart from those to buy: the nodes of a template are used in order of their names.
+pub(super) fn settle(supply: &Supply, nodes: Vec<DealtNode>) -> (Vec<ExistingUse>, Vec<DealtNode>) {
+    let (mut existing, mut bought) = (Vec::new(), Vec::new());
+    let mut used: FxHashMap<usize, usize> = FxHashMap::default();
+    for node in nodes {
+        let number = node.origin.template;
+        let Some(standing) = &supply.templates[number].standing else {
+            bought.push(node);
+            continue;
+        };
+        let next = used.entry(number).or_default();
+        // The side row of the template allows no more of them than there are.
+        existing.push(ExistingUse { node: standing.nodes[*next], pods: node.pods });
+        *next += 1;
+    }
+    existing.sort_by_key(|of| of.node);
+    (existing, bought)
 }
 
 /// The nodes of the plan, sorted, and where each comes from.

@@ -7,7 +7,7 @@
 //!             Any such values can be divided among the G blocks again: each takes its rest from the domains with most left.
 //! one domain  b_z in [0, G] blocks stand whole in domain z,  sum_z b_z = G
 //! free        q_u pods of unit u, y_c pods of class c left out at the class's penalty,  sum_u q_u + y_c = n_c
-//!   spread    m <= T_z in every domain z of the universe (m = 0 where it is grounded), T_z the pods counted in z;
+//!   spread    m <= T_z in every domain z of the universe (m = 0 where it is grounded), T_z the pods counted in z, running or not;
 //!             T_z - m <= k where owners stand: everywhere if every counted pod is an owner, otherwise with u_z in {0, 1}:
 //!             owners_z <= N u_z  and  T_z - m + B u_z <= k + B
 //!   near      owners_z <= N t_z, t_z in {0, 1}, t_z <= counted_z that are no owners; where there are none at all: sum_z t_z <= 1
@@ -59,7 +59,11 @@ impl Choices {
     /// unplaced pod of a class of the demand costs.
     pub(super) fn new(arrangement: &Arrangement, class_of: &[usize], penalty: &dyn Fn(usize) -> i64) -> Self {
         let mut grouped: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
-        for (number, block) in arrangement.blocks.iter().enumerate() {
+        let open = |block: &&Block| match block {
+            Block::Even { units, pods, level, .. } => level.0 as usize * units.len() < *pods as usize,
+            _ => true,
+        };
+        for (number, block) in arrangement.blocks.iter().enumerate().filter(|(_, block)| open(block)) {
             let key = match block {
                 Block::Even { units, pods, skew, level } => {
                     // With a fixed level only what is left above it matters.
@@ -198,34 +202,36 @@ impl Choices {
         match &term.kind {
             TermKind::Spread { max_skew, grounded, .. } => {
                 let skew = i64::from(*max_skew);
-                let filled = term.domains.iter().filter(|domain| domain.in_universe).map(|domain| now(&mut counted(domain)));
+                let universe = || term.domains.iter().filter(|domain| domain.in_universe);
+                let filled = universe().map(|domain| i64::from(domain.base) + now(&mut counted(domain)));
                 let least = filled.min().unwrap_or(0);
-                let level = (!grounded && term.domains.iter().any(|domain| domain.in_universe)).then(|| {
-                    let every = term.domains.iter().filter(|domain| domain.in_universe);
-                    let upper = every.map(|domain| all(&mut counted(domain))).min().unwrap_or(0);
+                let level = (!grounded && universe().next().is_some()).then(|| {
+                    let upper = universe().map(|domain| i64::from(domain.base) + all(&mut counted(domain))).min().unwrap_or(0);
                     self.add(0, upper, least, 0, Vec::new())
                 });
                 let below = level.map(|level| (level, -1));
                 for domain in &term.domains {
                     let here = rows(&mut counted(domain));
+                    let base = i64::from(domain.base);
                     if domain.in_universe && level.is_some() {
-                        self.row(here.iter().copied().chain(below), 0, LARGEST_AMOUNT);
+                        self.row(here.iter().copied().chain(below), -base, LARGEST_AMOUNT);
                     }
                     if owners(domain).next().is_none() {
                         continue;
                     }
-                    if domain.counted.is_empty() && domain.owners.is_empty() {
+                    // Pods that run may exceed the skew already, which matters only where owners come.
+                    if domain.counted.is_empty() && domain.owners.is_empty() && base == 0 {
                         self.row(here.into_iter().chain(below), -LARGEST_AMOUNT, skew);
                         continue;
                     }
                     let switch = self.switch(&mut owners(domain), &rows, &all, &now);
-                    let total = all(&mut counted(domain));
-                    self.row(here.into_iter().chain(below).chain([(switch, total)]), -LARGEST_AMOUNT, skew + total);
+                    let total = all(&mut counted(domain)) + base;
+                    self.row(here.into_iter().chain(below).chain([(switch, total)]), -LARGEST_AMOUNT, skew + total - base);
                 }
             }
             TermKind::Near => {
                 for (number, domain) in term.domains.iter().enumerate() {
-                    if owners(domain).next().is_none() {
+                    if owners(domain).next().is_none() || domain.base > 0 {
                         continue;
                     }
                     let switch = self.switch(&mut owners(domain), &rows, &all, &now);
@@ -391,7 +397,9 @@ impl<'a> Greedy<'a> {
             }
         }
         let zeros: Vec<Vec<i64>> = terms.iter().map(|term| vec![0; term.domains.len()]).collect();
-        Self { terms, each, places, counted: zeros.clone(), owners: zeros, placed: BTreeMap::new() }
+        let base = |term: &FreeTerm| term.domains.iter().map(|domain| i64::from(domain.base)).collect();
+        let counted = terms.iter().map(base).collect();
+        Self { terms, each, places, counted, owners: zeros, placed: BTreeMap::new() }
     }
 
     fn places(&self, unit: usize) -> &[(usize, usize, bool, bool)] {
@@ -422,9 +430,10 @@ impl<'a> Greedy<'a> {
         })
     }
 
-    /// Pods that are counted and own nothing, in a domain.
+    /// Pods that are counted and own nothing, in a domain; those that run are such.
     fn targets(&self, term: usize, domain: usize) -> i64 {
-        self.terms[term].domains[domain].counted.iter().filter_map(|unit| self.placed.get(unit)).sum()
+        let domain = &self.terms[term].domains[domain];
+        i64::from(domain.base) + domain.counted.iter().filter_map(|unit| self.placed.get(unit)).sum::<i64>()
     }
 
     /// Owners that are not counted, in a domain.

@@ -14,15 +14,18 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::domain::pod::{Pod, PodSpec};
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::node::BoundPod;
+use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirements;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
 use crate::domain::topology::{HostPort, TopologySpread};
 use crate::planning::supply::{Supply, Template};
-use crate::planning::terms;
-use crate::planning::terms::{Kind, Term, TermKind, Ties};
+use crate::planning::terms::{Collected, Kind, Restriction, Settled, SettledKind, Term, TermKind, Ties};
+use crate::planning::{standing, terms};
 
 /// Pods that the program cannot tell apart.
 #[derive(Clone, Debug)]
@@ -99,16 +102,21 @@ pub struct Demand {
     pub class_of: Vec<usize>,
 }
 
+/// A scope, the labels that divide it, and the names of nodes that count.
+type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>);
+
 /// What decides where a pod may run.
 type Signature<'a> = (&'a [Requirements], &'a [Requirements], &'a [Toleration]);
 
 impl Demand {
-    /// The classes of `pods` with respect to `supply`.
+    /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
-    pub fn new(pods: &[Pod], supply: &Supply) -> Self {
-        let (kinds, members) = kinds(pods);
+    pub fn new(cluster: &ClusterView, supply: &Supply) -> Self {
+        let pods = &cluster.pods;
+        let (kinds, members, settled) = kinds(cluster);
         let mut reach = Reach::default();
-        let (terms, ports, ties) = terms::collect(&kinds, &mut |spec, spread| reach.universe(supply, spec, spread));
+        let Collected { terms, ports, ties, restrictions } =
+            terms::collect(&kinds, &settled, &mut |spec, spread| reach.universe(supply, spec, spread));
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
         for (&(alternatives, volumes, tolerations), scope) in &mut by_signature {
@@ -120,8 +128,17 @@ impl Demand {
         }
 
         let mut grouped: BTreeMap<(usize, &Resources, i32, &Ties), Vec<usize>> = BTreeMap::new();
-        for ((kind, ties), found) in kinds.iter().zip(&ties).zip(members) {
-            let key = (by_signature[&signature(kind.spec)], &kind.spec.requests, kind.spec.priority, ties);
+        let mut restricted: BTreeMap<(usize, &Restriction), usize> = BTreeMap::new();
+        for ((kind, (ties, restriction)), found) in kinds.iter().zip(ties.iter().zip(&restrictions)).zip(members) {
+            let whole = by_signature[&signature(kind.spec)];
+            let scope = *restricted.entry((whole, restriction)).or_insert_with(|| {
+                if *restriction == Restriction::default() {
+                    return whole;
+                }
+                let part = scopes.list[whole].restricted(supply, restriction);
+                scopes.number(part)
+            });
+            let key = (scope, &kind.spec.requests, kind.spec.priority, ties);
             grouped.entry(key).or_default().extend(found);
         }
         let names: BTreeSet<&ResourceName> =
@@ -129,26 +146,25 @@ impl Demand {
         let dimensions: Vec<ResourceName> = names.into_iter().cloned().collect();
         let mut class_of = vec![0; pods.len()];
         let mut classes = Vec::with_capacity(grouped.len());
-        let mut cells: FxHashMap<(usize, Vec<&str>), Vec<PodCell>> = FxHashMap::default();
+        let mut cells: FxHashMap<Division<'_>, Vec<PodCell>> = FxHashMap::default();
         for ((scope, requests, priority, ties), mut members) in grouped {
             members.sort_unstable();
             for &pod in &members {
                 class_of[pod] = classes.len();
             }
-            let keys: BTreeSet<&str> = ties
-                .owns
-                .iter()
-                .chain(&ties.counted_by)
-                .map(|&term| &terms[term])
-                .filter(|term| !term.is_per_node())
-                .map(|term| term.key.as_str())
-                .collect();
-            let keys: Vec<&str> = keys.into_iter().collect();
+            let own = || ties.owns.iter().chain(&ties.counted_by).map(|&term| &terms[term]);
+            let keys: BTreeSet<&str> = own().filter(|term| !term.is_per_node()).map(|term| term.key.as_str()).collect();
+            let mut keys: Vec<&str> = keys.into_iter().collect();
+            let apart = own().filter(|term| term.tells_nodes_apart());
+            let nodes: BTreeSet<&str> = apart.flat_map(|term| term.base.keys().map(String::as_str)).collect();
+            if !nodes.is_empty() {
+                keys.push(labels::HOSTNAME);
+            }
             let cells = if keys.is_empty() {
                 Vec::new()
             } else {
-                let divided = || divide(supply, &scopes.list[scope].clone(), &keys, &mut scopes);
-                cells.entry((scope, keys.clone())).or_insert_with(divided).clone()
+                let divided = || divide(supply, &scopes.list[scope].clone(), &keys, &nodes, &mut scopes);
+                cells.entry((scope, keys.clone(), nodes.clone())).or_insert_with(divided).clone()
             };
             let request = amounts(requests, &dimensions);
             let (requests, ties) = (requests.clone(), ties.clone());
@@ -160,13 +176,13 @@ impl Demand {
     }
 
     /// The classes whose pods can be waited for by the owners of `term`, an affinity: they are counted by it, do not own it, and are
-    /// bound before any owner. `None` where the owners start by themselves, because it counts nobody else.
+    /// bound before any owner. `None` where the owners start by themselves, because it counts nobody else, running or not.
     #[must_use]
     pub fn supporters(&self, term: usize) -> Option<Vec<usize>> {
         let classes = || 0..self.classes.len();
         let owns = |class: &usize| self.classes[*class].ties.owns.contains(&term);
         let counted: Vec<usize> = classes().filter(|&class| self.classes[class].ties.counted_by.contains(&term)).collect();
-        if !counted.is_empty() && counted.iter().all(owns) {
+        if !counted.is_empty() && counted.iter().all(owns) && self.terms[term].base.is_empty() {
             return None;
         }
         let first = classes().filter(owns).filter_map(|class| self.ranks[class]).min().unwrap_or(0);
@@ -184,6 +200,29 @@ impl Demand {
 }
 
 impl Scope {
+    /// The offers that a restriction leaves.
+    fn restricted(&self, supply: &Supply, restriction: &Restriction) -> Self {
+        let mut left = self.clone();
+        for (template, offers) in supply.templates.iter().zip(&mut left.offers) {
+            let Some(found) = offers else { continue };
+            for (key, value) in &restriction.out {
+                let labels = template.labels_of_offers(key);
+                let gone: Vec<usize> = found.ones().filter(|&offer| labels[offer].as_ref() == Some(value)).collect();
+                gone.into_iter().for_each(|offer| found.set(offer, false));
+            }
+            for (key, values) in &restriction.within {
+                let labels = template.labels_of_offers(key);
+                let outside = |offer: &usize| labels[*offer].as_ref().is_none_or(|value| !values.contains(value));
+                let gone: Vec<usize> = found.ones().filter(outside).collect();
+                gone.into_iter().for_each(|offer| found.set(offer, false));
+            }
+            if found.is_clear() {
+                *offers = None;
+            }
+        }
+        left
+    }
+
     /// The offers that both have.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
@@ -232,7 +271,7 @@ fn ranks(terms: &[Term], classes: &[PodClass]) -> Vec<Option<u32>> {
                     let owns = |other: &usize| classes[*other].ties.owns.contains(&term);
                     // Where nobody but owners is counted, a counted owner starts and the others follow.
                     let closed = counted.iter().all(owns);
-                    let founds = closed && counted.contains(&class);
+                    let founds = (closed && counted.contains(&class)) || !terms[term].base.is_empty();
                     let bound = |other: &usize| ranks[*other].is_some_and(|rank| rank < level);
                     founds || counted.iter().any(|other| (closed || !owns(other)) && bound(other))
                 })
@@ -255,7 +294,8 @@ fn bundles(terms: &[Term], classes: &[PodClass], scopes: &mut Scopes) -> Vec<Bun
     let mut made = Vec::new();
     for (number, _) in terms.iter().enumerate().filter(|(_, term)| term.kind == TermKind::Near && term.is_per_node()) {
         let (owners, counted) = (of(number, &|ties| &ties.owns), of(number, &|ties| &ties.counted_by));
-        let closed = !counted.is_empty() && counted.iter().all(|class| owners.contains(class));
+        let runs = !terms[number].base.is_empty();
+        let closed = !runs && !counted.is_empty() && counted.iter().all(|class| owners.contains(class));
         if !closed || owners.iter().any(|class| taken.contains(class)) {
             continue;
         }
@@ -268,13 +308,16 @@ fn bundles(terms: &[Term], classes: &[PodClass], scopes: &mut Scopes) -> Vec<Bun
     made
 }
 
-/// The cells of `scope` under the labels `keys`.
-fn divide(supply: &Supply, scope: &Scope, keys: &[&str], scopes: &mut Scopes) -> Vec<PodCell> {
+/// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`.
+fn divide(supply: &Supply, scope: &Scope, keys: &[&str], nodes: &BTreeSet<&str>, scopes: &mut Scopes) -> Vec<PodCell> {
     let mut found: BTreeMap<BTreeMap<String, String>, Scope> = BTreeMap::new();
     for (number, (template, offers)) in supply.templates.iter().zip(&scope.offers).enumerate() {
-        let labels: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
+        let values: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
         for offer in offers.iter().flat_map(FixedBitSet::ones) {
-            let defined = keys.iter().zip(&labels).filter_map(|(key, of)| Some(((*key).to_owned(), of[offer].clone()?)));
+            let matters = |key: &str, value: &str| key != labels::HOSTNAME || nodes.contains(value);
+            let defined = keys.iter().zip(&values).filter_map(|(key, of)| {
+                of[offer].clone().filter(|value| matters(key, value)).map(|value| ((*key).to_owned(), value))
+            });
             let nowhere = || Scope { offers: vec![None; supply.templates.len()] };
             let cell = found.entry(defined.collect()).or_insert_with(nowhere);
             cell.offers[number].get_or_insert_with(|| FixedBitSet::with_capacity(template.offers.len())).insert(offer);
@@ -295,18 +338,34 @@ fn signature(spec: &PodSpec) -> Signature<'_> {
 /// What tells kinds of pods apart, before anything is known of rules between them.
 type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
-/// The kinds of pods with the pods of each. Labels and namespaces count only where some pod has a rule that looks at them.
-fn kinds(pods: &[Pod]) -> (Vec<Kind<'_>>, Vec<Vec<usize>>) {
+/// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
+/// some pod has a rule that looks at them.
+fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
     static NO_LABELS: Labels = Labels::new();
-    let tied = pods.iter().any(|pod| !pod.spec.spreads.is_empty() || !pod.spec.near.is_empty() || !pod.spec.apart.is_empty());
+    let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
+    let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty();
+    let tied = cluster.pods.iter().any(|pod| looks(&pod.spec)) || running().any(|(_, pod)| !pod.spec.apart.is_empty());
+    let (kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
+        let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
+        (number, &pod.spec, namespace, labels)
+    }));
+    let matters = |pod: &BoundPod| tied || !pod.spec.host_ports.is_empty();
+    let running = running().filter(|(_, pod)| matters(pod));
+    let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
+    let settled = settled.into_iter().zip(on).map(|(kind, on)| SettledKind { kind, on }).collect();
+    let nodes = cluster.nodes.iter().map(|node| &node.labels).collect();
+    (kinds, members, Settled { kinds: settled, nodes })
+}
+
+/// Groups `(number, spec, namespace, labels)` into kinds with the numbers of each.
+fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a Labels)>) -> (Vec<Kind<'a>>, Vec<Vec<usize>>) {
     let mut by_pointer: FxHashMap<(*const PodSpec, &str, *const Labels), usize> = FxHashMap::default();
     let mut known: BTreeMap<KindKey<'_>, usize> = BTreeMap::new();
     let (mut kinds, mut members): (Vec<Kind<'_>>, Vec<Vec<usize>>) = (Vec::new(), Vec::new());
-    for (number, pod) in pods.iter().enumerate() {
-        let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
-        let kind = *by_pointer.entry((Arc::as_ptr(&pod.spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
-            *known.entry((&pod.spec, namespace, labels)).or_insert_with(|| {
-                kinds.push(Kind { spec: &pod.spec, namespace, labels, pods: 0 });
+    for (number, spec, namespace, labels) in pods {
+        let kind = *by_pointer.entry((Arc::as_ptr(spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
+            *known.entry((spec, namespace, labels)).or_insert_with(|| {
+                kinds.push(Kind { spec, namespace, labels, pods: 0 });
                 members.push(Vec::new());
                 kinds.len() - 1
             })
@@ -321,7 +380,7 @@ fn kinds(pods: &[Pod]) -> (Vec<Kind<'_>>, Vec<Vec<usize>>) {
 #[derive(Default)]
 struct Reach<'a> {
     known: BTreeMap<(usize, &'a Requirements), (FixedBitSet, FixedBitSet)>,
-    universes: BTreeMap<NodeFilter<'a>, BTreeSet<String>>,
+    universes: BTreeMap<NodeFilter<'a>, (BTreeSet<String>, BTreeSet<usize>)>,
 }
 
 /// Which nodes are domains of a spread constraint.
@@ -343,6 +402,10 @@ impl<'a> Reach<'a> {
 
     fn offers(&mut self, template: &Template, alternatives: &'a [Requirements]) -> Option<FixedBitSet> {
         let mut found = FixedBitSet::with_capacity(template.offers.len());
+        if let Some(standing) = &template.standing {
+            found.set(0, alternatives.iter().any(|terms| standing::meets(&standing.labels, terms)));
+            return (!found.is_clear()).then_some(found);
+        }
         for alternative in alternatives.iter().filter(|wanted| template.requirements.compatible(wanted)) {
             let market = Arc::as_ptr(&template.market) as usize;
             let (types, cells) =
@@ -354,8 +417,14 @@ impl<'a> Reach<'a> {
         (!found.is_clear()).then_some(found)
     }
 
-    /// The domains of a spread constraint: the values of its label on the offers that its node filter admits.
-    fn universe(&mut self, supply: &Supply, spec: &'a PodSpec, spread: &'a TopologySpread) -> BTreeSet<String> {
+    /// The domains of a spread constraint: the values of its label on the offers that its node filter admits, and the nodes that
+    /// exist among them.
+    fn universe(
+        &mut self,
+        supply: &Supply,
+        spec: &'a PodSpec,
+        spread: &'a TopologySpread,
+    ) -> (BTreeSet<String>, BTreeSet<usize>) {
         let filter = NodeFilter {
             alternatives: spread.honors_affinity.then_some(&spec.node_alternatives),
             tolerations: spread.honors_taints.then_some(&spec.tolerations),
@@ -364,7 +433,7 @@ impl<'a> Reach<'a> {
         if let Some(known) = self.universes.get(&filter) {
             return known.clone();
         }
-        let mut found = BTreeSet::new();
+        let (mut found, mut nodes) = (BTreeSet::new(), BTreeSet::new());
         for template in &supply.templates {
             if filter.tolerations.is_some_and(|tolerations| !template.tolerated_by(tolerations)) {
                 continue;
@@ -374,10 +443,14 @@ impl<'a> Reach<'a> {
                 Some(alternatives) => self.offers(template, alternatives),
                 None => Some(crate::planning::market::all(template.offers.len())),
             };
-            let usable = |offer: &usize| template.types[template.offers[*offer].of_type].is_usable();
+            if let (Some(standing), true) = (&template.standing, admitted.is_some() && labels[0].is_some()) {
+                nodes.extend(&standing.nodes);
+            }
+            let usable =
+                |offer: &usize| template.standing.is_some() || template.types[template.offers[*offer].of_type].is_usable();
             found.extend(admitted.iter().flat_map(FixedBitSet::ones).filter(usable).filter_map(|offer| labels[offer].clone()));
         }
-        self.universes.insert(filter, found.clone());
-        found
+        self.universes.insert(filter, (found.clone(), nodes.clone()));
+        (found, nodes)
     }
 }

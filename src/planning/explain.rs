@@ -83,6 +83,11 @@ pub enum PodExplanation {
         /// `None` when the engine has no price for it.
         marginal_price: Option<f64>,
     },
+    /// It goes to a node that exists, where it costs nothing.
+    OnExisting {
+        /// Index into `ClusterView::nodes`.
+        node: usize,
+    },
     /// It is on no node.
     Unplaced {
         /// The smallest set of reasons, as in the plan.
@@ -96,6 +101,9 @@ pub fn explain_pod(cluster: &ClusterView, planned: &Planned, pod: usize) -> Opti
     cluster.pods.get(pod)?;
     if let Some(unplaced) = planned.plan.unplaced.iter().find(|unplaced| unplaced.pod == pod) {
         return Some(PodExplanation::Unplaced { reasons: unplaced.reasons.clone() });
+    }
+    if let Some(used) = planned.plan.existing.iter().find(|used| used.pods.binary_search(&pod).is_ok()) {
+        return Some(PodExplanation::OnExisting { node: used.node });
     }
     let node = planned.plan.nodes.iter().position(|node| node.pods.binary_search(&pod).is_ok())?;
     let tier = planned.tiers.get(planned.origins.get(node)?.tier)?;
@@ -191,7 +199,8 @@ fn nearest_cheaper(planned: &Planned, load: &Load, origin: NodeOrigin, holders: 
 fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, load: &Load, origin: NodeOrigin) -> Vec<String> {
     let here = &planned.supply.templates[origin.template];
     let mut cheapest: BTreeMap<&str, (UsdPerHour, usize, usize)> = BTreeMap::new();
-    for (number, template) in planned.supply.templates.iter().enumerate() {
+    let bought = planned.supply.templates.iter().enumerate().filter(|(_, template)| template.standing.is_none());
+    for (number, template) in bought {
         let large_enough: Vec<bool> = template
             .types
             .iter()

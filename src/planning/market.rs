@@ -158,6 +158,15 @@ impl Market {
         Self { types, cells, labels }
     }
 
+    /// The one type and cell of a node that exists; what it costs to use it is nothing.
+    #[must_use]
+    pub(super) fn of_node(name: &str, cell: Cell, capacity: &Resources, allocatable: &Resources) -> Self {
+        let offers = vec![MarketOffer { cell: 0, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed }];
+        let (name, capacity, allocatable) = (name.to_owned(), capacity.clone(), allocatable.clone());
+        let only = MarketType { name, requirements: Requirements::default(), capacity, allocatable, offers };
+        Self { types: vec![only], cells: vec![cell], labels: BTreeMap::new() }
+    }
+
     /// The types that satisfy `requirement` on `key`, a label that is not the offering's. A type without the label satisfies it:
     /// the NodePool answers for such labels.
     #[must_use]

@@ -17,6 +17,7 @@ mod obstacles;
 mod plan;
 mod program;
 mod reasons;
+mod standing;
 mod supply;
 mod terms;
 mod tier;
@@ -28,7 +29,7 @@ pub use cost::CostModel;
 pub use demand::{Demand, PodClass, Scope};
 pub use market::{Cell, Market, MarketOffer, MarketType};
 pub use plan::{NodeOrigin, PlanError, Planned, plan};
-pub use program::{LimitRow, ShapeOrigin, TierProgram};
+pub use program::{Leftover, LimitRow, Row, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 

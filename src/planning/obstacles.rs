@@ -52,7 +52,8 @@ type Kind<'a> = (Vec<usize>, Vec<usize>, &'a [Obstacle]);
 /// What rules out each place for a pod of `spec`. A place counts once per alternative of the pod.
 pub(super) fn ruling(supply: &Supply, spec: &PodSpec, left: LimitLeft<'_>) -> Ruling {
     let mut found: BTreeMap<BTreeSet<Obstacle>, Vec<Place>> = BTreeMap::new();
-    for (number, template) in supply.templates.iter().enumerate() {
+    let bought = supply.templates.iter().enumerate().filter(|(_, template)| template.standing.is_none());
+    for (number, template) in bought {
         let common: BTreeSet<Obstacle> = untolerated(template, spec).map(|taint| Obstacle::Taint(taint.clone())).collect();
         if template.offers.is_empty() {
             let mut obstacles = common;

@@ -9,12 +9,12 @@ use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
-use crate::domain::plan::{Candidate, FirstFitOutcome, Plan, PlannedNode, StopReason};
+use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason};
 use crate::domain::resources::Resources;
 use crate::planning::replay::replay;
 use crate::planning::verifier::verify;
 
-/// The least cost at which all pods are placed on new nodes, so that they can be bound in every order; `None` where that is impossible.
+/// The least cost at which all pods are placed on new nodes and on those that exist, so that they can be bound in every order; `None` where that is impossible.
 ///
 /// NodePools are taken without open labels, DaemonSets and `minValues`.
 pub(super) fn cheapest(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass) -> Option<UsdPerHour> {
@@ -34,22 +34,41 @@ pub(super) fn cheapest(cluster: &ClusterView, catalog: &Catalog, class: &NodeCla
         }
     }
     // What no single pod could use anyway is not tried again and again.
+    let mut offers: Vec<Site> = offers.into_iter().map(Site::Bought).collect();
     offers.retain(|offer| {
         let alone = |pod| judged(cluster, catalog, &plan(cluster, catalog, class, &[(vec![pod], offer)]), false);
         (0..cluster.pods.len()).any(alone)
     });
-    offers.sort_by_key(|offer| offer.1.price);
+    offers.extend((0..cluster.nodes.len()).map(Site::Existing));
+    offers.sort_by_key(Site::price);
     let mut search = Search { cluster, catalog, class, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
+}
+
+/// A node that takes pods.
+enum Site {
+    /// NodePool and offering.
+    Bought((String, Candidate)),
+    /// Index into `ClusterView::nodes`; usable once.
+    Existing(usize),
+}
+
+impl Site {
+    fn price(&self) -> UsdPerHour {
+        match self {
+            Self::Bought((_, offer)) => offer.price,
+            Self::Existing(_) => UsdPerHour::ZERO,
+        }
+    }
 }
 
 struct Search<'a> {
     cluster: &'a ClusterView,
     catalog: &'a Catalog,
     class: &'a NodeClass,
-    /// NodePool and offering, cheapest first.
-    offers: Vec<(String, Candidate)>,
+    /// Cheapest first.
+    offers: Vec<Site>,
     best: Option<UsdPerHour>,
 }
 
@@ -78,7 +97,7 @@ impl Search<'_> {
             return;
         }
         if bought.len() == groups.len() {
-            let nodes: Vec<(Vec<usize>, &(String, Candidate))> =
+            let nodes: Vec<(Vec<usize>, &Site)> =
                 groups.iter().cloned().zip(bought.iter().map(|&offer| &self.offers[offer])).collect();
             if judged(self.cluster, self.catalog, &plan(self.cluster, self.catalog, self.class, &nodes), true) {
                 self.best = Some(cost);
@@ -86,8 +105,11 @@ impl Search<'_> {
             return;
         }
         for offer in 0..self.offers.len() {
+            if matches!(self.offers[offer], Site::Existing(_)) && bought.contains(&offer) {
+                continue;
+            }
             bought.push(offer);
-            let price = self.offers[offer].1.price;
+            let price = self.offers[offer].price();
             self.buy(groups, bought, cost + price);
             bought.pop();
         }
@@ -95,9 +117,18 @@ impl Search<'_> {
 }
 
 /// A plan of these nodes.
-fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(Vec<usize>, &(String, Candidate))]) -> Plan {
-    let nodes: Vec<PlannedNode> = nodes
-        .iter()
+fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(Vec<usize>, &Site)]) -> Plan {
+    let used = nodes.iter().filter_map(|(pods, site)| match site {
+        Site::Existing(node) => Some(ExistingUse { node: *node, pods: pods.clone() }),
+        Site::Bought(_) => None,
+    });
+    let mut existing: Vec<ExistingUse> = used.collect();
+    existing.sort_by_key(|used| used.node);
+    let bought = nodes.iter().filter_map(|(pods, site)| match site {
+        Site::Bought(offer) => Some((pods, offer)),
+        Site::Existing(_) => None,
+    });
+    let nodes: Vec<PlannedNode> = bought
         .map(|(pods, (node_pool, offering))| {
             let mut requests = Resources::new();
             pods.iter().for_each(|&pod| requests.add(&cluster.pods[pod].spec.requests));
@@ -117,7 +148,7 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
         .collect();
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
-    let (unplaced, existing) = (Vec::new(), Vec::new());
+    let unplaced = Vec::new();
     Plan { nodes, existing, unplaced, cost, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
 }
 

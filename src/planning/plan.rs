@@ -1,6 +1,7 @@
 //! From a cluster to a plan: tier by tier, program, solution, pods dealt to nodes.
 //!
-//! A tier sees the pods that the heavier ones left over, and its own share of the limits on time and work. The plan's cost is
+//! A tier sees the pods that the heavier ones left over and the nodes that exist and that they did not use, and its own share of the
+//! limits on time and work. The plan's cost is
 //! added up again from its nodes; its bound is the sum of the tiers' bounds for the pods that they place.
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use crate::planning::assembly;
 use crate::planning::candidates::Holders;
 use crate::planning::cost::CostModel;
 use crate::planning::demand::Demand;
-use crate::planning::program::TierProgram;
+use crate::planning::program::{Leftover, Row, TierProgram};
 use crate::planning::reasons;
 use crate::planning::supply::Supply;
 use crate::planning::tier::{self, Effort, SolvedTier};
@@ -85,19 +86,23 @@ pub fn plan(
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Planned, PlanError> {
     let supply = Supply::new(cluster, catalog, costs)?;
-    let demand = Demand::new(&cluster.pods, &supply);
+    let demand = Demand::new(cluster, &supply);
     let mut waiting: Vec<VecDeque<usize>> = demand.classes.iter().map(|class| class.pods.iter().copied().collect()).collect();
-    let mut weights: Vec<i32> = supply.templates.iter().map(|template| template.weight).collect();
-    weights.dedup();
+    let weights = supply.weights();
+    let mut standing = supply.standing_nodes();
     let mut tiers = Vec::new();
     let mut nodes = Vec::new();
     let mut holders = Holders::new(&supply, &demand);
     let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
     for (at, &weight) in weights.iter().enumerate() {
-        let left: Vec<u32> = waiting.iter().map(|pods| u32::try_from(pods.len()).unwrap_or(u32::MAX)).collect();
+        let pods = waiting.iter().map(|pods| u32::try_from(pods.len()).unwrap_or(u32::MAX)).collect();
+        let left = Leftover { pods, nodes: standing.clone(), last: at + 1 == weights.len() };
         let Some(program) = TierProgram::new(&supply, &demand, &left, weight) else { continue };
-        let solved = tier::solve(&supply, &demand, &left, program, at + 1 == weights.len(), &mut effort)?;
+        let solved = tier::solve(&supply, &demand, &left, program, &mut effort)?;
         let dealt = assembly::deal(&solved, tiers.len(), &mut waiting, &mut holders);
+        for node in dealt.iter().filter(|node| supply.templates[node.origin.template].standing.is_some()) {
+            standing[node.origin.template] -= 1;
+        }
         let costs = dealt.iter().map(|node| supply.templates[node.origin.template].cost(node.origin.offer).micros());
         effort.cost += costs.sum::<i64>();
         effort.bound += solved.bound;
@@ -105,6 +110,7 @@ pub fn plan(
         tiers.push(solved);
     }
     let bound = UsdPerHour::from_micros(effort.bound);
+    let (existing, nodes) = assembly::settle(&supply, nodes);
     let (nodes, origins) = assembly::finish(cluster, &mut holders, nodes);
 
     let mut left: Vec<usize> = waiting.into_iter().flatten().collect();
@@ -114,7 +120,7 @@ pub fn plan(
     // Sizing a node down may close the gap after the engine stopped.
     let stopped_by = if bound == cost { StopReason::Optimal } else { stop_reason(&tiers) };
     let first_fit = first_fit(&tiers, left.len());
-    let plan = Plan { nodes, existing: Vec::new(), unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
+    let plan = Plan { nodes, existing, unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
     let mut planned = Planned { plan, tiers, supply, demand, origins };
     planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
     Ok(planned)
@@ -125,8 +131,14 @@ fn first_fit(tiers: &[SolvedTier], unplaced: usize) -> FirstFitOutcome {
     let mut outcome = FirstFitOutcome { cost: UsdPerHour::ZERO, nodes: 0, unplaced };
     for tier in tiers {
         let (first_fit, left) = (&tier.solution.first_fit, tier.solution.unplaced.iter().map(|&pods| u64::from(pods)).sum());
-        outcome.cost += UsdPerHour::from_micros(first_fit.cost);
-        outcome.nodes += usize::try_from(first_fit.nodes).unwrap_or(usize::MAX);
+        // Nodes that exist are used and not bought; each counts as a micro-dollar to the engine.
+        let standing = |&(row, nodes): &(usize, i64)| match tier.program.rows[row] {
+            Row::Standing(_) => nodes,
+            Row::Limit(_) => 0,
+        };
+        let used: i64 = first_fit.usage.iter().map(standing).sum();
+        outcome.cost += UsdPerHour::from_micros(first_fit.cost - used);
+        outcome.nodes += usize::try_from(first_fit.nodes).unwrap_or(usize::MAX) - usize::try_from(used).unwrap_or(0);
         outcome.unplaced += usize::try_from(first_fit.unplaced.saturating_sub(left)).unwrap_or(usize::MAX);
     }
     outcome

@@ -40,6 +40,35 @@ pub struct ShapeOrigin {
     pub offer: usize,
 }
 
+/// What the heavier tiers left over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Pods, by class of the demand.
+    pub pods: Vec<u32>,
+    /// Nodes that exist and that no tier has used, by template of the supply.
+    pub nodes: Vec<u32>,
+    /// Whether no tier follows. Only the last one takes pods that it can hold on nodes that exist alone.
+    pub last: bool,
+}
+
+impl Leftover {
+    /// Everything, for a tier that is the only one.
+    #[must_use]
+    pub fn new(supply: &Supply, demand: &Demand) -> Self {
+        let pods = demand.classes.iter().map(|class| u32::try_from(class.pods.len()).unwrap_or(u32::MAX));
+        Self { pods: pods.collect(), nodes: supply.standing_nodes(), last: true }
+    }
+}
+
+/// What a side row is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A limit of a NodePool.
+    Limit(LimitRow),
+    /// How many nodes of a template exist; index into [`Supply::templates`].
+    Standing(usize),
+}
+
 /// What a side row limits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LimitRow {
@@ -65,7 +94,7 @@ pub struct TierProgram {
     /// Per shape.
     pub origins: Vec<ShapeOrigin>,
     /// Per side row.
-    pub rows: Vec<LimitRow>,
+    pub rows: Vec<Row>,
 }
 
 /// A shape before its eligibility is known in classes.
@@ -80,26 +109,40 @@ struct Draft {
 }
 
 impl TierProgram {
-    /// The program of the NodePools of `weight` for `left[class]` pods of each class; `None` when they can hold no pod of it.
+    /// The program of the NodePools of `weight` for what is `left`; `None` when they can hold no pod of it.
     #[must_use]
-    pub fn new(supply: &Supply, demand: &Demand, left: &[u32], weight: i32) -> Option<Self> {
+    pub fn new(supply: &Supply, demand: &Demand, left: &Leftover, weight: i32) -> Option<Self> {
+        let Leftover { pods: left, nodes, last } = left;
         let mut live = FixedBitSet::with_capacity(demand.scopes.len());
         live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).flat_map(|(class, _)| class.scopes()));
         let in_reach = |bundle: &&Bundle| bundle.classes.iter().any(|&class| left[class] > 0);
         live.extend(demand.bundles.iter().filter(in_reach).map(|bundle| bundle.scope));
-        let mut rows = limit_rows(supply, weight);
+        let mut rows = side_rows(supply, nodes, weight);
         let mut sets = Sets::default();
         let mut drafts: Vec<(Draft, ShapeOrigin)> = Vec::new();
         let mut known: FxHashMap<Draft, ()> = FxHashMap::default();
-        let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.weight == weight);
-        for (number, template) in of_tier {
+        let there = |number: usize| supply.templates[number].standing.is_none() || nodes[number] > 0;
+        let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
+        for (number, template) in of_tier.filter(|(number, _)| there(*number)) {
             draft_shapes(number, template, demand, &live, &rows, &mut sets, &mut |draft, origin| {
                 if known.insert(draft.clone(), ()).is_none() {
                     drafts.push((draft, origin));
                 }
             });
         }
-        let mut largest = LargestRooms { drafts: &drafts, sets: &sets, known: BTreeMap::new() };
+        let bought = |draft: &&(Draft, ShapeOrigin)| supply.templates[draft.1.template].standing.is_none();
+        let mut largest = LargestRooms { drafts: drafts.iter().filter(bought).collect(), sets: &sets, known: BTreeMap::new() };
+        let in_tier: Vec<u32> = demand
+            .classes
+            .iter()
+            .zip(left)
+            .map(|(class, &pods)| {
+                let held = *last || class.scopes().any(|scope| largest.of(scope).iter().any(|room| fits(&class.request, room)));
+                if held { pods } else { 0 }
+            })
+            .collect();
+        let left = in_tier.as_slice();
+        let mut largest = LargestRooms { drafts: drafts.iter().collect(), sets: &sets, known: BTreeMap::new() };
         let arrangement = Arrangement::new(demand, left, &mut |pods, scope| {
             let request = total_request(demand, pods);
             request.iter().all(|&amount| amount < LARGEST_AMOUNT) && largest.of(scope).iter().any(|room| fits(&request, room))
@@ -140,17 +183,34 @@ impl TierProgram {
                 origins.push(origin);
             }
         }
-        let rows = rows.into_iter().map(|(_, row)| row);
-        let limited: Vec<LimitRow> = rows.collect();
-        problem.side_rows = limited
+        let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+        problem.side_rows = rows
             .iter()
             .map(|row| {
-                let template = supply.templates.iter().find(|template| template.node_pool == row.node_pool);
-                let limit = template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0);
+                let limit = match row {
+                    Row::Limit(row) => {
+                        let template = supply.templates.iter().find(|template| template.node_pool == row.node_pool);
+                        template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0)
+                    }
+                    Row::Standing(template) => i64::from(nodes[*template]),
+                };
                 SideRow { limit: limit.clamp(0, LARGEST_AMOUNT - 1) }
             })
             .collect();
-        Some(Self { weight, problem, members, arrangement, choices, origins, rows: limited })
+        Some(Self { weight, problem, members, arrangement, choices, origins, rows })
+    }
+
+    /// Whether a NodePool's limit may leave pods unplaced.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row, Row::Limit(_)))
+    }
+
+    /// What the engine counts for nodes that exist, at most: a micro-dollar for each, since a shape costs something.
+    #[must_use]
+    pub fn token_cost(&self) -> i64 {
+        let standing = self.rows.iter().zip(&self.problem.side_rows).filter(|(row, _)| matches!(row, Row::Standing(_)));
+        standing.map(|(_, row)| row.limit).sum()
     }
 
     /// How many of each unit `solution` places.
@@ -199,14 +259,14 @@ fn total_request(demand: &Demand, pods: &[(usize, u32)]) -> Vec<i64> {
 
 /// The rooms in a scope that no other room there exceeds in every dimension.
 struct LargestRooms<'a> {
-    drafts: &'a [(Draft, ShapeOrigin)],
+    drafts: Vec<&'a (Draft, ShapeOrigin)>,
     sets: &'a Sets,
     known: BTreeMap<usize, Vec<&'a [i64]>>,
 }
 
 impl<'a> LargestRooms<'a> {
     fn of(&mut self, scope: usize) -> &[&'a [i64]] {
-        let (drafts, sets) = (self.drafts, self.sets);
+        let (drafts, sets) = (&self.drafts, self.sets);
         self.known.entry(scope).or_insert_with(|| {
             let mut rooms: Vec<&'a [i64]> = Vec::new();
             for (draft, _) in drafts.iter().filter(|(draft, _)| sets.list[draft.set].contains(scope)) {
@@ -243,15 +303,14 @@ impl Sets {
     }
 }
 
-/// The limits of the tier's NodePools, numbered.
-fn limit_rows(supply: &Supply, weight: i32) -> Vec<(usize, LimitRow)> {
-    let mut rows: Vec<LimitRow> = supply
-        .templates
-        .iter()
-        .filter(|template| template.weight == weight)
-        .flat_map(|template| {
+/// The limits of the tier's NodePools and the nodes that exist, numbered.
+fn side_rows(supply: &Supply, nodes: &[u32], weight: i32) -> Vec<(usize, Row)> {
+    let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
+    let mut rows: Vec<Row> = of_tier
+        .flat_map(|(number, template)| {
             let row = |resource: &String| LimitRow { node_pool: template.node_pool, resource: resource.clone() };
-            template.limits.keys().map(row).collect::<Vec<_>>()
+            let standing = (nodes[number] > 0).then_some(Row::Standing(number));
+            template.limits.keys().map(|resource| Row::Limit(row(resource))).chain(standing).collect::<Vec<_>>()
         })
         .collect();
     rows.sort();
@@ -268,7 +327,7 @@ fn draft_shapes(
     template: &Template,
     demand: &Demand,
     live: &FixedBitSet,
-    rows: &[(usize, LimitRow)],
+    rows: &[(usize, Row)],
     sets: &mut Sets,
     push: &mut dyn FnMut(Draft, ShapeOrigin),
 ) {
@@ -286,8 +345,16 @@ fn draft_shapes(
         .collect();
     let usage: Vec<Vec<(usize, i64)>> = (0..template.types.len())
         .map(|of_type| {
-            let own = rows.iter().filter(|(_, row)| row.node_pool == template.node_pool);
-            let used = own.map(|(row, limit)| (*row, template.limit_usage(of_type, &limit.resource).min(LARGEST_AMOUNT - 1)));
+            let used = rows.iter().map(|(at, row)| {
+                let amount = match row {
+                    Row::Limit(limit) if template.standing.is_none() && limit.node_pool == template.node_pool => {
+                        template.limit_usage(of_type, &limit.resource)
+                    }
+                    Row::Standing(of) => i64::from(*of == number),
+                    Row::Limit(_) => 0,
+                };
+                (*at, amount.min(LARGEST_AMOUNT - 1))
+            });
             used.filter(|(_, amount)| *amount > 0).collect()
         })
         .collect();

@@ -39,7 +39,7 @@ pub(super) fn unplaced(cluster: &ClusterView, planned: &Planned, left: Vec<usize
 
 /// The smallest set of reasons why a pod of `spec` is not placed, as sentences. Never empty.
 fn reasons(supply: &Supply, demand: &Demand, class: usize, spec: &PodSpec, slack: &LimitsLeft) -> Vec<String> {
-    if supply.templates.is_empty() {
+    if supply.templates.iter().all(|template| template.standing.is_some()) {
         return vec!["there is no NodePool".to_owned()];
     }
     let whole = |_: usize, _: &str, limit: i64| limit;

@@ -1,16 +1,18 @@
 //! kube-scheduler's filters replayed on a plan: the pods come in a given order, each may go to its planned node only, and one that a
 //! filter refuses waits for its next turn. What the plan promises is that nobody waits for ever, whatever the order.
 //!
-//! All nodes of the plan are up from the start. The rules are those of kube-scheduler v1.33 (`podtopologyspread`, `interpodaffinity`),
+//! All nodes, those that exist first, are up from the start, and what runs on them is bound. The rules are those of kube-scheduler v1.33 (`podtopologyspread`, `interpodaffinity`),
 //! written for one pod against the pods that are bound so far.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
+use crate::domain::node::BoundPod;
 use crate::domain::plan::Plan;
-use crate::domain::pod::Pod;
+use crate::domain::pod::{Pod, Workload};
 use crate::domain::requirement::Requirements;
 use crate::domain::topology::PodAffinityTerm;
 
@@ -20,10 +22,16 @@ type NodeLabels = BTreeMap<String, String>;
 /// Binds the placed pods in `order` (indices of pods; those that the plan does not place are skipped); the pods that can never be
 /// bound, by name.
 pub(super) fn replay(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, order: &[usize]) -> Vec<String> {
-    let nodes: Vec<NodeLabels> = (0..plan.nodes.len()).map(|node| labels_of(cluster, catalog, plan, node)).collect();
+    let standing = cluster.nodes.len();
+    let planned = (0..plan.nodes.len()).map(|node| labels_of(cluster, catalog, plan, node));
+    let nodes: Vec<NodeLabels> = cluster.nodes.iter().map(|node| node.labels.clone()).chain(planned).collect();
+    let on_new = plan.nodes.iter().enumerate().map(|(at, node)| (standing + at, &node.pods));
+    let on_existing = plan.existing.iter().map(|used| (used.node, &used.pods));
     let node_of: BTreeMap<usize, usize> =
-        plan.nodes.iter().enumerate().flat_map(|(at, node)| node.pods.iter().map(move |&pod| (pod, at))).collect();
-    let mut bound: Vec<(&Pod, usize)> = Vec::new();
+        on_existing.chain(on_new).flat_map(|(at, pods)| pods.iter().map(move |&pod| (pod, at))).collect();
+    let running: Vec<(Pod, usize)> =
+        cluster.nodes.iter().enumerate().flat_map(|(at, node)| node.pods.iter().map(move |pod| (as_pod(pod), at))).collect();
+    let mut bound: Vec<(&Pod, usize)> = running.iter().map(|(pod, at)| (pod, *at)).collect();
     let mut waiting: Vec<usize> = order.iter().copied().filter(|pod| node_of.contains_key(pod)).collect();
     loop {
         let before = waiting.len();
@@ -38,6 +46,16 @@ pub(super) fn replay(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, orde
         if waiting.is_empty() || waiting.len() == before {
             return waiting.iter().map(|&pod| cluster.pods[pod].full_name()).collect();
         }
+    }
+}
+
+fn as_pod(bound: &BoundPod) -> Pod {
+    Pod {
+        namespace: bound.namespace.clone(),
+        name: bound.name.clone(),
+        workload: Arc::new(Workload { kind: "Pod".to_owned(), name: bound.name.clone() }),
+        labels: Arc::clone(&bound.labels),
+        spec: Arc::clone(&bound.spec),
     }
 }
 

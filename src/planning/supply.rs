@@ -24,11 +24,12 @@ use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
+use crate::domain::selector::Labels;
 use crate::domain::taint::{Taint, Toleration, first_untolerated};
 use crate::planning::cost::CostModel;
 use crate::planning::market::{Cell, Market, is_offering_label};
 use crate::planning::plan::PlanError;
-use crate::planning::variants;
+use crate::planning::{standing, variants};
 
 /// What DaemonSets take and leave on an instance type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +75,11 @@ pub struct TemplateOffer {
 /// A NodePool with every label fixed that instance type and offering do not decide.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Index into `ClusterView::node_pools`.
+    /// Index into `ClusterView::node_pools`; one past the last for nodes that no NodePool manages.
     pub node_pool: usize,
     /// Name of the NodePool.
     pub name: String,
-    /// Weight of the NodePool.
+    /// Weight of the NodePool; 0 for nodes that exist, which are offered whatever the weight.
     pub weight: i32,
     /// Effective requirements.
     pub requirements: Requirements,
@@ -88,7 +89,7 @@ pub struct Template {
     pub taints: Vec<Taint>,
     /// What a node costs besides its instance.
     pub overhead: UsdPerHour,
-    /// Ceilings of the NodePool, in its units.
+    /// What the nodes that exist leave of the NodePool's limits, in its units.
     pub limits: BTreeMap<String, i64>,
     /// `minValues` by label: how many distinct values the candidates of a node must cover.
     pub min_values: Vec<(String, u32)>,
@@ -98,6 +99,17 @@ pub struct Template {
     pub types: Vec<TemplateType>,
     /// Offerings that it allows, by type, zone and capacity type.
     pub offers: Vec<TemplateOffer>,
+    /// The nodes that it stands for, if they exist already; it has one type and one offer then.
+    pub standing: Option<Standing>,
+}
+
+/// Nodes that exist and that no pod can tell apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Indices into `ClusterView::nodes`, ascending.
+    pub nodes: Vec<usize>,
+    /// Labels of the first.
+    pub labels: Labels,
 }
 
 impl Template {
@@ -110,6 +122,9 @@ impl Template {
     /// The value of label `key` on a node of each offer; `None` where such a node has no such label.
     #[must_use]
     pub fn labels_of_offers(&self, key: &str) -> Vec<Option<String>> {
+        if let Some(standing) = &self.standing {
+            return vec![standing.labels.get(key).cloned()];
+        }
         if is_offering_label(key) {
             return (0..self.offers.len()).map(|offer| self.cell(offer).value(key).map(str::to_owned)).collect();
         }
@@ -167,6 +182,12 @@ impl Template {
         limit_usage(self.capacity(of_type), resource)
     }
 
+    /// Whether a node of weight `weight` may be bought, or exists.
+    #[must_use]
+    pub fn is_of_tier(&self, weight: i32) -> bool {
+        self.standing.is_some() || self.weight == weight
+    }
+
     /// Whether `tolerations` accept every hard taint.
     #[must_use]
     pub fn tolerated_by(&self, tolerations: &[Toleration]) -> bool {
@@ -182,7 +203,7 @@ pub(super) fn limit_usage(capacity: &Resources, resource: &str) -> i64 {
 /// Every node that could be bought.
 #[derive(Clone, Debug, Default)]
 pub struct Supply {
-    /// Heaviest NodePool first, then by name and variant.
+    /// Heaviest NodePool first, then by name and variant; nodes that exist come last.
     pub templates: Vec<Template>,
 }
 
@@ -213,6 +234,7 @@ impl Supply {
                 let rooms = Rooms::new(cluster, &market);
                 (market, rooms)
             });
+            let pool = &standing::without_standing(pool, cluster);
             let requirements = effective_requirements(pool);
             let open = variants::variants(&requirements, &mentioned)
                 .map_err(|variants| PlanError::TooManyVariants { node_pool: pool.name.clone(), variants })?;
@@ -235,12 +257,33 @@ impl Supply {
                     market: Arc::clone(market),
                     types: Vec::new(),
                     offers: Vec::new(),
+                    standing: None,
                 };
                 fill(&mut template, pool, rooms);
                 templates.push(template);
             }
         }
+        templates.extend(standing::templates(cluster));
         Ok(Self { templates })
+    }
+
+    /// The weights of the NodePools, heaviest first; a single one where there are none.
+    #[must_use]
+    pub fn weights(&self) -> Vec<i32> {
+        let mut weights: Vec<i32> =
+            self.templates.iter().filter(|template| template.standing.is_none()).map(|template| template.weight).collect();
+        weights.dedup();
+        if weights.is_empty() && !self.templates.is_empty() {
+            weights.push(0);
+        }
+        weights
+    }
+
+    /// How many nodes of each template exist; 0 for those that are bought.
+    #[must_use]
+    pub fn standing_nodes(&self) -> Vec<u32> {
+        let count = |template: &Template| template.standing.as_ref().map_or(0, |standing| standing.nodes.len());
+        self.templates.iter().map(|template| u32::try_from(count(template)).unwrap_or(u32::MAX)).collect()
     }
 }
 

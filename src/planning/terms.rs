@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::labels;
 use crate::domain::pod::PodSpec;
 use crate::domain::selector::{Labels, Match, PodSelector};
-use crate::domain::topology::{HostPort, TopologySpread};
+use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
 
 /// What a term asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,9 @@ pub enum TermKind {
         universe: BTreeSet<String>,
         /// Whether the least filled domain counts as empty, because there are fewer than `minDomains`.
         grounded: bool,
+        /// Nodes that exist and that the owner's filter admits, by index: only pods there count. Empty under
+        /// `kubernetes.io/hostname`.
+        admitted: BTreeSet<usize>,
     },
     /// The owner's domain holds a selected pod.
     Near,
@@ -43,6 +46,8 @@ pub struct Term {
     pub key: String,
     /// The pods that it counts.
     pub selector: PodSelector,
+    /// How many pods that run already it counts, by domain; domains without any are left out.
+    pub base: BTreeMap<String, u32>,
 }
 
 impl Term {
@@ -51,6 +56,32 @@ impl Term {
     pub fn is_per_node(&self) -> bool {
         self.key == labels::HOSTNAME
     }
+
+    fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
+        Self { kind, key: term.topology_key, selector: term.selector, base: BTreeMap::new() }
+    }
+
+    /// How many pods that it counts run in `domain`.
+    #[must_use]
+    pub fn base(&self, domain: &str) -> u32 {
+        self.base.get(domain).copied().unwrap_or(0)
+    }
+
+    /// Whether it asks something else of nodes that exist, where pods that it counts run, than of others; what rules a pod out there
+    /// altogether is left to [`Restriction`].
+    #[must_use]
+    pub fn tells_nodes_apart(&self) -> bool {
+        self.is_per_node() && !self.base.is_empty() && self.kind != TermKind::Apart
+    }
+}
+
+/// Where pods that run already forbid pods of a kind to stand, by label and value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Restriction {
+    /// Domains that they may not use.
+    pub(super) out: BTreeSet<(String, String)>,
+    /// Labels of which only these values will do.
+    pub(super) within: BTreeSet<(String, BTreeSet<String>)>,
 }
 
 /// How pods of one kind are tied: terms and ports by index, ascending.
@@ -65,6 +96,7 @@ pub struct Ties {
 }
 
 /// Pods that no rule tells apart: one spec, namespace and set of labels.
+#[derive(Clone, Copy)]
 pub(super) struct Kind<'a> {
     pub(super) spec: &'a PodSpec,
     pub(super) namespace: &'a str,
@@ -72,11 +104,38 @@ pub(super) struct Kind<'a> {
     pub(super) pods: usize,
 }
 
-/// The values that a spread constraint's domains can have.
-pub(super) type UniverseOf<'f, 'a> = &'f mut dyn FnMut(&'a PodSpec, &'a TopologySpread) -> BTreeSet<String>;
+/// Pods of one kind that run, and where.
+pub(super) struct SettledKind<'a> {
+    pub(super) kind: Kind<'a>,
+    /// Index of the node, once for every pod.
+    pub(super) on: Vec<usize>,
+}
+
+/// What runs already.
+#[derive(Default)]
+pub(super) struct Settled<'a> {
+    pub(super) kinds: Vec<SettledKind<'a>>,
+    /// Labels of the nodes that exist.
+    pub(super) nodes: Vec<&'a Labels>,
+}
+
+/// The values that a spread constraint's domains can have, and the nodes that exist and count.
+pub(super) type UniverseOf<'f, 'a> = &'f mut dyn FnMut(&'a PodSpec, &'a TopologySpread) -> (BTreeSet<String>, BTreeSet<usize>);
+
+/// What ties pods to one another.
+pub(super) struct Collected {
+    /// The terms that a placement could break.
+    pub(super) terms: Vec<Term>,
+    /// The ports that pods want.
+    pub(super) ports: Vec<HostPort>,
+    /// Per kind.
+    pub(super) ties: Vec<Ties>,
+    /// Per kind.
+    pub(super) restrictions: Vec<Restriction>,
+}
 
 /// The terms of `kinds` that a placement could break and the ports that two kinds could both want, with the ties of each kind.
-pub(super) fn collect<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (Vec<Term>, Vec<HostPort>, Vec<Ties>) {
+pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>) -> Collected {
     let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
     let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
     for kind in kinds {
@@ -93,8 +152,10 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (
     for (term, number) in numbers {
         terms[number] = Some(term);
     }
-    let terms: Vec<Term> = terms.into_iter().flatten().collect();
+    let mut terms: Vec<Term> = terms.into_iter().flatten().collect();
     let counted = counted_by(&terms, kinds);
+    count_settled(&mut terms, settled);
+    let restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
     let kept: Vec<usize> = (0..terms.len()).filter(|&term| can_break(&terms[term], term, kinds, &owns, &counted)).collect();
     let position = |term: &usize| kept.binary_search(term).ok();
 
@@ -109,22 +170,90 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (
             ports: kind.spec.host_ports.iter().filter_map(|port| ports.binary_search(port).ok()).collect(),
         })
         .collect();
-    (kept.iter().map(|&term| terms[term].clone()).collect(), ports, ties)
+    Collected { terms: kept.iter().map(|&term| terms[term].clone()).collect(), ports, ties, restrictions }
+}
+
+/// Fills in [`Term::base`].
+fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
+    let kinds: Vec<Kind<'_>> = settled.kinds.iter().map(|of| of.kind).collect();
+    for (of, counted) in settled.kinds.iter().zip(counted_by(terms, &kinds)) {
+        for number in counted {
+            let term = &mut terms[number];
+            for &node in &of.on {
+                let admitted = match &term.kind {
+                    TermKind::Spread { admitted, .. } => term.key == labels::HOSTNAME || admitted.contains(&node),
+                    _ => true,
+                };
+                if let (true, Some(domain)) = (admitted, settled.nodes[node].get(&term.key)) {
+                    *term.base.entry(domain.clone()).or_default() += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Where the pods that run keep each kind from standing: they own an anti-affinity that counts it, are counted by one that it owns,
+/// fill a node's share of its spread, take its ports, or are the only ones that it may be near to.
+fn restrictions(
+    kinds: &[Kind<'_>],
+    settled: &Settled<'_>,
+    terms: &[Term],
+    owns: &[Vec<usize>],
+    counted: &[Vec<usize>],
+) -> Vec<Restriction> {
+    let has = |list: &[usize], number: usize| list.binary_search(&number).is_ok();
+    let mut made = vec![Restriction::default(); kinds.len()];
+    for (restriction, (own, counted_by)) in made.iter_mut().zip(owns.iter().zip(counted)) {
+        for &number in own {
+            let term = &terms[number];
+            let closed = || owns.iter().zip(counted).all(|(owns, counted)| !has(counted, number) || has(owns, number));
+            match &term.kind {
+                TermKind::Near if !term.base.is_empty() && closed() => {
+                    restriction.within.insert((term.key.clone(), term.base.keys().cloned().collect()));
+                }
+                TermKind::Near => {}
+                TermKind::Spread { max_skew, .. } => {
+                    let more = u32::from(has(counted_by, number));
+                    let full = term.base.iter().filter(|(_, pods)| term.is_per_node() && **pods + more > *max_skew);
+                    restriction.out.extend(full.map(|(domain, _)| (term.key.clone(), domain.clone())));
+                }
+                TermKind::Apart => {
+                    restriction.out.extend(term.base.keys().map(|domain| (term.key.clone(), domain.clone())));
+                }
+            }
+        }
+    }
+    for of in &settled.kinds {
+        let domains = |key: &str| -> BTreeSet<(String, String)> {
+            let values = of.on.iter().filter_map(|&node| settled.nodes[node].get(key));
+            values.map(|value| (key.to_owned(), value.clone())).collect()
+        };
+        let apart: Vec<Term> = of.kind.spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())).collect();
+        for (restriction, counted) in made.iter_mut().zip(counted_by(&apart, kinds)) {
+            counted.into_iter().for_each(|number| restriction.out.extend(domains(&apart[number].key)));
+        }
+        for (restriction, kind) in made.iter_mut().zip(kinds) {
+            let rivals = |port: &HostPort| kind.spec.host_ports.iter().any(|own| own.conflicts(port));
+            if of.kind.spec.host_ports.iter().any(rivals) {
+                restriction.out.extend(domains(labels::HOSTNAME));
+            }
+        }
+    }
+    made
 }
 
 fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
     let mut made = Vec::new();
     for spread in spec.spreads.iter().filter(|spread| spread.required) {
         let per_node = spread.topology_key == labels::HOSTNAME;
-        let universe = if per_node { BTreeSet::new() } else { universe(spec, spread) };
+        let (universe, admitted) = if per_node { Default::default() } else { universe(spec, spread) };
         let grounded = per_node || universe.len() < spread.min_domains as usize;
-        let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded };
-        made.push(Term { kind, key: spread.topology_key.clone(), selector: spread.selector.clone() });
+        let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
+        let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
+        made.push(Term { kind, key, selector, base: BTreeMap::new() });
     }
-    let affinity = spec.joint_near().into_iter().map(|term| (TermKind::Near, term));
-    for (kind, term) in affinity.chain(spec.apart.iter().map(|term| (TermKind::Apart, term.clone()))) {
-        made.push(Term { kind, key: term.topology_key, selector: term.selector });
-    }
+    made.extend(spec.joint_near().into_iter().map(|term| Term::affinity(TermKind::Near, term)));
+    made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
     made
 }
 
@@ -170,7 +299,11 @@ fn can_break(term: &Term, number: usize, kinds: &[Kind<'_>], owns: &[Vec<usize>]
     };
     match &term.kind {
         // A node without the label cannot take the owner, so under a label that nodes may lack there is a rule even then.
-        TermKind::Spread { max_skew, .. } => total > *max_skew as usize || !is_on_every_node(&term.key),
+        TermKind::Spread { max_skew, .. } => total > *max_skew as usize || !term.base.is_empty() || !is_on_every_node(&term.key),
+        // Pods that only running ones can satisfy are kept where those are.
+        TermKind::Near if !term.base.is_empty() => {
+            kinds.iter().zip(owns.iter().zip(counted)).any(|(_, (owns, counted))| has(counted) && !has(owns))
+        }
         TermKind::Near => !alone() || !is_on_every_node(&term.key),
         TermKind::Apart => total > 0 && !alone(),
     }
@@ -195,7 +328,6 @@ fn is_on_every_node(key: &str) -> bool {
 mod tests {
     use super::*;
     use crate::domain::selector::LabelSelector;
-    use crate::domain::topology::PodAffinityTerm;
 
     fn app(name: &str) -> Labels {
         Labels::from([("app".to_owned(), name.to_owned())])
@@ -221,8 +353,9 @@ mod tests {
     fn collected(kinds: &[(&PodSpec, &Labels, usize)]) -> (Vec<Term>, Vec<Ties>) {
         let kinds: Vec<Kind<'_>> =
             kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods }).collect();
-        let (terms, _, ties) = collect(&kinds, &mut |_, _| BTreeSet::from(["a".to_owned(), "b".to_owned()]));
-        (terms, ties)
+        let domains = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let found = collect(&kinds, &Settled::default(), &mut |_, _| (domains.clone(), BTreeSet::new()));
+        (found.terms, found.ties)
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::planning::demand::Demand;
-use crate::planning::program::TierProgram;
+use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::supply::Supply;
 use crate::solver::{self, Clock, Progress, Solution, SolveConfig, SolveError, Stop};
 
@@ -23,8 +23,8 @@ pub struct SolvedTier {
     pub solution: Solution,
     /// Micro-dollars per hour that the tier's nodes cost at least, given the pods that it places.
     pub bound: i64,
-    /// Why the choice of the pods that it places ended; only when it was proven optimal is the number of the others, too.
-    pub complete: Stop,
+    /// Whether the choice of the pods that it places is proven: no plan places more.
+    pub complete: bool,
     /// Work units of everything that was solved for it.
     pub work: u64,
 }
@@ -67,26 +67,25 @@ impl Effort<'_> {
     }
 }
 
-/// Solves the tier of `program` for the pods that are `left` of each class; `last` says that no tier follows.
+/// Solves the tier of `program` for what is `left`.
 pub(super) fn solve(
     supply: &Supply,
     demand: &Demand,
-    left: &[u32],
+    left: &Leftover,
     program: TierProgram,
-    last: bool,
     effort: &mut Effort<'_>,
 ) -> Result<SolvedTier, SolveError> {
     let work = effort.work;
-    let share = if last { 1_000 } else { share(&program, left) };
-    let choice = if program.rows.is_empty() { share } else { share * CHOICE_PER_MILLE / 1_000 };
+    let share = if left.last { 1_000 } else { share(&program, &left.pods) };
+    let choice = if !program.is_limited() { share } else { share * CHOICE_PER_MILLE / 1_000 };
     let solution = effort.spend(&program, choice)?;
     let bound = without_penalties(&program, &solution);
-    let complete = solution.stop;
+    let complete = solution.stop == Stop::Optimal && !program.arrangement.partial;
     let mut solved = SolvedTier { program, solution, bound, complete, work: effort.work - work };
     if solved.solution.unplaced.iter().all(|&pods| pods == 0) {
         return Ok(solved);
     }
-    let placed = placed(&solved, demand);
+    let placed = Leftover { pods: placed(&solved, demand), ..left.clone() };
     let Some(program) = TierProgram::new(supply, demand, &placed, solved.program.weight) else { return Ok(solved) };
     let solution = effort.spend(&program, share)?;
     solved.bound = solved.bound.max(without_penalties(&program, &solution));
@@ -103,17 +102,18 @@ pub(super) fn solve(
 fn share(program: &TierProgram, left: &[u32]) -> u32 {
     let all: u64 = left.iter().map(|&pods| u64::from(pods)).sum();
     let here: u64 = program.problem.classes.iter().map(|class| u64::from(class.demand)).sum();
-    let most = if program.rows.is_empty() { 1_000 } else { 500 };
+    let most = if program.is_limited() { 500 } else { 1_000 };
     let proportion = (here * 1_000).checked_div(all).unwrap_or(most).clamp(100, most);
     u32::try_from(proportion).unwrap_or(1_000)
 }
 
-/// The engine's bound without the penalties of the pods that it leaves: whatever places the same pods pays the same penalties,
-/// so they come off.
+/// The engine's bound without the penalties of the pods that it leaves, since whatever places the same pods pays the same penalties,
+/// and without what it counts for nodes that exist.
 fn without_penalties(program: &TierProgram, solution: &Solution) -> i64 {
     let left = solution.unplaced.iter().zip(&program.problem.classes);
     let penalties: i128 = left.map(|(&pods, class)| i128::from(pods) * i128::from(class.penalty)).sum();
-    i64::try_from((i128::from(solution.bound) - penalties).max(0)).unwrap_or(i64::MAX)
+    let tokens = i128::from(program.token_cost());
+    i64::try_from((i128::from(solution.bound) - penalties - tokens).max(0)).unwrap_or(i64::MAX)
 }
 
 /// How many pods of each class of the demand are placed.

@@ -2,12 +2,15 @@
 //! kube-scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
+use crate::domain::node::{BoundPod, Node, NodeState};
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Operator::In;
 use crate::domain::selector::{LabelSelector, Labels, PodSelector};
@@ -17,7 +20,6 @@ use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
 use crate::planning::replay::replay;
 use crate::planning::verifier::verify;
-use crate::solver::Stop;
 
 /// Pods of workload `number` of the cluster.
 fn selecting(number: usize) -> PodSelector {
@@ -226,6 +228,16 @@ fn zones_and_nodes_at_once() {
     assert!(planned.plan.nodes.iter().all(|node| node.pods.iter().filter(|&&pod| pod < 4).count() <= 1));
 }
 
+/// So many clusters, the same in every run; `PROPTEST_RNG_SEED` asks for others.
+fn repeatable(cases: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(20_261_124),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..asked }
+}
+
 /// A rule of one workload about another (or itself).
 #[derive(Clone, Debug)]
 enum Rule {
@@ -268,22 +280,102 @@ fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value 
         .prop_map(|all| all.into_iter().map(|(pods, cores, rules)| (pods, with_rules(spec(cores), &rules))).collect())
 }
 
+/// A node that exists, with pods of one core that run on it: `(workload, rules)`.
+#[derive(Clone, Debug)]
+struct Standing {
+    zone: &'static str,
+    cores: i64,
+    pods: Vec<(usize, Vec<Rule>)>,
+}
+
+fn standing(workloads: usize) -> impl Strategy<Value = Vec<Standing>> {
+    let zone = prop_oneof![Just("us-east-1a"), Just("us-east-1b"), Just("us-east-1z")];
+    let pod = (0..workloads, proptest::collection::vec(a_rule(workloads), 0..2));
+    let node = (zone, 1_i64..8, proptest::collection::vec(pod, 0..3));
+    let node = node.prop_map(|(zone, cores, pods)| Standing { zone, cores, pods });
+    proptest::collection::vec(node, 0..3)
+}
+
+fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
+    for (at, of) in nodes.iter().enumerate() {
+        let pods = of.pods.iter().enumerate().map(|(number, (workload, rules))| BoundPod {
+            namespace: "default".to_owned(),
+            name: format!("running-{at}-{number}"),
+            labels: Arc::new(Labels::from([("app".to_owned(), format!("w{workload}"))])),
+            spec: Arc::new(with_rules(spec(1), rules)),
+            of_daemon_set: false,
+        });
+        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let room = spec(of.cores + i64::try_from(of.pods.len()).expect("a small number")).requests;
+        let mut allocatable = room.clone();
+        allocatable.set("pods", 20);
+        cluster.nodes.push(Node {
+            name: format!("old-{at}"),
+            node_pool: None,
+            labels: Labels::from([
+                label(labels::HOSTNAME, &format!("old-{at}")),
+                label(labels::ZONE, of.zone),
+                label(labels::CAPACITY_TYPE, "on-demand"),
+            ]),
+            taints: Vec::new(),
+            capacity: allocatable.clone(),
+            allocatable,
+            state: NodeState::Ready,
+            pods: pods.collect(),
+        });
+    }
+}
+
+#[test]
+fn free_room_is_used_first() {
+    let mut cluster = cluster(vec![small_pool()], &[(5, spec(1))]);
+    with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 3, pods: vec![(0, Vec::new())] }]);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    assert_eq!(planned.plan.existing.len(), 1);
+    assert_eq!(planned.plan.existing[0].pods.len(), 3);
+    assert_eq!(micros(&planned), 50_000);
+}
+
+#[test]
+fn running_pods_count() {
+    let node = |zone, pods| Standing { zone, cores: 8, pods };
+    let runs = |rules: Vec<Rule>| vec![(0, rules)];
+    // Two run in zone a: the next two belong into b, although a has room for nothing.
+    let web = PodSpec { spreads: vec![spread(labels::ZONE, 1, 0)], ..spec(2) };
+    let mut spreading = cluster(vec![small_pool()], &[(2, web)]);
+    with_standing(&mut spreading, &[node("us-east-1a", [runs(vec![]), runs(vec![])].concat())]);
+    let planned = planned_within(&spreading, 100_000);
+    check(&spreading, &planned).expect("a sound plan");
+    assert_eq!(by_zone(&spreading, &planned, 0).get("us-east-1b"), Some(&2));
+
+    // A running pod keeps its rivals off its node, and draws its friends there.
+    let mut rivals =
+        cluster(vec![small_pool()], &[(1, spec(1)), (1, PodSpec { near: vec![term(labels::HOSTNAME, 2)], ..spec(1) })]);
+    with_standing(&mut rivals, &[node("us-east-1a", vec![(2, vec![Rule::Apart(labels::HOSTNAME, 0)])])]);
+    let planned = planned_within(&rivals, 100_000);
+    check(&rivals, &planned).expect("a sound plan");
+    assert_eq!(planned.plan.existing, [crate::domain::plan::ExistingUse { node: 0, pods: vec![1] }]);
+    assert_eq!(planned.plan.nodes.len(), 1);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(repeatable(150))]
 
     /// The bound is below the cheapest plan that brute force finds, the plan is no cheaper, and what is proven optimal leaves nothing
     /// that could be placed.
     #[test]
-    fn brute_force_agrees(pods in workloads(3, 1..3)) {
+    fn brute_force_agrees(pods in workloads(3, 1..3), nodes in prop_oneof![Just(Vec::new()), standing(3)]) {
         let mut pods = pods;
-        let mut left = 4;
+        let mut left = if nodes.is_empty() { 4 } else { 3 };
         for (count, _) in &mut pods {
             *count = (*count).min(left);
             left -= *count;
         }
         pods.retain(|(count, _)| *count > 0);
         let small = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]);
-        let cluster = cluster(vec![small], &pods);
+        let mut cluster = cluster(vec![small], &pods);
+        with_standing(&mut cluster, &nodes);
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
         let best = cheapest(&cluster, &catalog(), &node_class());
@@ -291,15 +383,16 @@ proptest! {
             let best = best.expect("the plan places every pod and keeps every rule");
             prop_assert!(planned.plan.bound <= best, "bound {} above the optimum {best}", planned.plan.bound);
             prop_assert!(planned.plan.cost >= best, "cost {} below the optimum {best}", planned.plan.cost);
-        } else if planned.tiers.iter().all(|tier| tier.complete == Stop::Optimal) {
+        } else if planned.tiers.iter().all(|tier| tier.complete) {
             prop_assert!(best.is_none(), "{} pods are left, and all could be placed for {best:?}", planned.plan.unplaced.len());
         }
     }
 
     /// Larger clusters: every rule holds, whatever the order in which the pods are bound.
     #[test]
-    fn plans_hold_in_every_order(pods in workloads(5, 1..7), seed in 0_usize..1_000) {
-        let cluster = cluster(vec![small_pool()], &pods);
+    fn plans_hold_in_every_order(pods in workloads(5, 1..7), nodes in standing(5), seed in 0_usize..1_000) {
+        let mut cluster = cluster(vec![small_pool()], &pods);
+        with_standing(&mut cluster, &nodes);
         let planned = planned_within(&cluster, 3_000);
         check(&cluster, &planned)?;
         let mut order: Vec<usize> = (0..cluster.pods.len()).collect();
@@ -311,7 +404,8 @@ proptest! {
         prop_assert!(stuck.is_empty(), "never bound: {stuck:?}");
     }
 
-    /// A rule less never makes the plan dearer: its bound stays below the cost with the rule.
+    /// A rule less never makes the plan dearer: its bound stays below the cost with the rule, and a plan that places fewer pods is not
+    /// called complete.
     #[test]
     fn a_rule_less_is_no_dearer(pods in workloads(4, 1..6)) {
         let with = planned_within(&cluster(vec![small_pool()], &pods), 10_000);
@@ -322,7 +416,10 @@ proptest! {
             spec.host_ports.truncate(if dropped { 1 } else { 0 });
         }
         let without = planned_within(&cluster(vec![small_pool()], &fewer), 10_000);
-        prop_assert!(without.plan.unplaced.is_empty());
+        if !without.plan.unplaced.is_empty() {
+            prop_assert!(without.tiers.iter().any(|tier| !tier.complete), "pods are left that have a place with one rule more");
+            return Ok(());
+        }
         prop_assert!(without.plan.bound <= with.plan.cost);
     }
 }

@@ -32,6 +32,9 @@ pub struct PlanDocument {
     pub region: String,
     /// Nodes to buy.
     pub nodes: Vec<NodeDocument>,
+    /// Nodes that exist and take pods.
+    #[serde(default)]
+    pub existing: Vec<ExistingDocument>,
     /// Pods that stay pending.
     pub unplaced: Vec<UnplacedDocument>,
     /// Dollars per hour of all nodes.
@@ -106,6 +109,16 @@ pub struct CandidateDocument {
     pub price_kind: String,
 }
 
+/// A node that exists and takes pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExistingDocument {
+    /// Name of the Node; of the NodeClaim while there is no Node.
+    pub node: String,
+    /// The pods that it gets, `namespace/name`.
+    pub pods: Vec<String>,
+}
+
 /// A pod that stays pending.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -177,6 +190,14 @@ impl PlanDocument {
             version: VERSION,
             region: report.catalog.region.clone(),
             nodes: plan.nodes.iter().enumerate().map(node).collect(),
+            existing: plan
+                .existing
+                .iter()
+                .map(|used| ExistingDocument {
+                    node: report.cluster.nodes[used.node].name.clone(),
+                    pods: used.pods.iter().map(|&pod| name(pod)).collect(),
+                })
+                .collect(),
             unplaced: plan
                 .unplaced
                 .iter()

@@ -45,6 +45,9 @@ pub fn render(report: &Report<'_>) -> String {
         );
     }
     let _ = writeln!(text, "\n- **Cost**: {}", summary::cost_terms(report));
+    if let Some(sentence) = summary::existing(report) {
+        let _ = writeln!(text, "- **Free room**: {sentence}");
+    }
     let _ = writeln!(text, "- **Proof**: {}", summary::proof(report));
     let _ = writeln!(text, "- **First-fit** {}", summary::first_fit(report));
     let _ = writeln!(text, "- **Stopped** {}", summary::stopped(report));

@@ -191,6 +191,22 @@ pub fn stopped(report: &Report<'_>) -> String {
     format!("{why}, after {:.2} s", report.elapsed.as_secs_f64())
 }
 
+/// What goes to nodes that exist: `12 pods go to 3 nodes that exist, where room costs nothing: a, b and 1 more`.
+#[must_use]
+pub fn existing(report: &Report<'_>) -> Option<String> {
+    const NAMED: usize = 3;
+    let used = &report.plan.existing;
+    let pods: usize = used.iter().map(|used| used.pods.len()).sum();
+    let mut names: Vec<String> = used.iter().take(NAMED).map(|used| report.cluster.nodes[used.node].name.clone()).collect();
+    if used.len() > NAMED {
+        names.push(format!("{} more", used.len() - NAMED));
+    }
+    let go = if pods == 1 { "goes" } else { "go" };
+    let (pods, nodes) = (count(pods, "pod"), count(used.len(), "node"));
+    let exist = if used.len() == 1 { "exists" } else { "exist" };
+    (!used.is_empty()).then(|| format!("{pods} {go} to {nodes} that {exist}, where room costs nothing: {}", names.join(", ")))
+}
+
 /// How many nodes of the plan have an estimated price.
 #[must_use]
 pub fn estimated_nodes(report: &Report<'_>) -> usize {

@@ -54,6 +54,9 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     let mut say = |title: &str, sentence: &str| {
         let _ = writeln!(text, "{} {sentence}", paint(style, "1", &format!("{title:<10}")));
     };
+    if let Some(sentence) = summary::existing(report) {
+        say("Free room", &sentence);
+    }
     say("Proof", &summary::proof(report));
     say("First-fit", &summary::first_fit(report));
     say("Stopped", &summary::stopped(report));

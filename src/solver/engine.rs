@@ -1,5 +1,6 @@
 //! The order of the stages: presolve, first-fit, resource prices, greedy, column generation, diving, local search.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::solver::branching::{Setting, Tree, branch};
@@ -65,7 +66,12 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     control.statistics.shapes = reduced.shapes.len();
     let start = first_fit(reduced, &reduced.start());
     control.statistics.first_fit_at = control.elapsed();
+    let mut usage: BTreeMap<usize, i64> = BTreeMap::new();
+    for &(row, amount) in start.nodes.iter().flat_map(|node| &reduced.shapes[node.shape].usage) {
+        *usage.entry(row).or_default() += amount;
+    }
     let yardstick = FirstFit {
+        usage: usage.into_iter().collect(),
         cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
         nodes: start.nodes.len() as u64,
         unplaced: start.unplaced.iter().map(|&n| u64::from(n)).sum(),

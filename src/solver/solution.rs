@@ -63,6 +63,8 @@ pub struct FirstFit {
     pub nodes: u64,
     /// How many pods it leaves.
     pub unplaced: u64,
+    /// What its nodes take of each side row; a row that is left out takes nothing.
+    pub usage: Vec<(usize, i64)>,
 }
 
 /// Counters of one solve.

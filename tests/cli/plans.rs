@@ -169,3 +169,29 @@ fn rules_between_pods_are_part_of_the_plan() {
     let verified = run_in(root, &["verify", path, "-f", "examples/bank"], "");
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }
+
+#[test]
+fn what_runs_already_is_part_of_the_plan() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = run_in(root, &["plan", "-f", "examples/running", "--work", "300000", "-o", "json"], "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stderr.contains("1 pod has to leave a node that is being deleted"), "{}", said.stderr);
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    // One of six runs and stays, five are to be placed; the NodeClaim on its way takes one and the node that stays takes another.
+    let used: Vec<&str> =
+        document["existing"].as_array().expect("a list").iter().filter_map(|used| used["node"].as_str()).collect();
+    assert_eq!(used, ["default-x7k2p", "ip-10-0-1-10"]);
+    let nodes = document["nodes"].as_array().expect("a list");
+    let zones: std::collections::BTreeSet<&str> = nodes.iter().filter_map(|node| node["zone"].as_str()).collect();
+    // Two are in zone a then, so every other zone has one.
+    assert_eq!((nodes.len(), zones.len()), (3, 3), "{zones:?}");
+    assert!(!zones.contains("us-east-1a") && !zones.contains("us-east-1b"), "{zones:?}");
+
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+    let path = file.path().to_str().expect("a plain path");
+    let verified = run_in(root, &["verify", path, "-f", "examples/running"], "");
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    let explained = run_in(root, &["explain", "pod", "shop/web-6b7c-bbbbb", "-f", "examples/running"], "");
+    assert_eq!(explained.code, 0, "{}", explained.stderr);
+}

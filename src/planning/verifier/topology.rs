@@ -151,19 +151,24 @@ impl<'a> State<'a> {
         made
     }
 
+    /// Which places a spread constraint of `spec` looks at.
+    fn passing(&self, spec: &PodSpec, spread: &TopologySpread) -> Vec<bool> {
+        let filter = |place: &Place<'_>| {
+            let met = |wanted: &Requirements| satisfies(&place.labels, wanted);
+            let tolerations: &[Toleration] = &spec.tolerations;
+            (!spread.honors_affinity || spec.node_alternatives.iter().any(met))
+                && (!spread.honors_taints || taint::first_untolerated(place.taints, tolerations).is_none())
+        };
+        self.places.iter().map(filter).collect()
+    }
+
     fn check_spread(&self, site: &Site<'_>, owner: usize, spread: &TopologySpread, found: &mut Vec<Violation>) {
         let kind = &self.kinds[owner];
         let key = spread.topology_key.as_str();
         if kind.standing.iter().all(|standing| standing.1 == 0) {
             return;
         }
-        let filter = |place: &Place<'_>| {
-            let met = |wanted: &Requirements| satisfies(&place.labels, wanted);
-            let tolerations: &[Toleration] = &kind.spec.tolerations;
-            (!spread.honors_affinity || kind.spec.node_alternatives.iter().any(met))
-                && (!spread.honors_taints || taint::first_untolerated(place.taints, tolerations).is_none())
-        };
-        let passes: Vec<bool> = self.places.iter().map(filter).collect();
+        let passes = self.passing(kind.spec, spread);
         let counts = self.by_domain(key, &spread.selector, &|place| passes[place]);
         let standing = self.places.iter().zip(&passes).filter(|(_, passes)| **passes).filter_map(|(place, _)| place.domain(key));
         let mut domains: BTreeSet<String> = standing.collect();
@@ -232,41 +237,91 @@ impl<'a> State<'a> {
 
     /// A candidate must not move a node into another domain of a rule that the node's pods are a part of.
     fn check_candidates(&self, site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
-        let keys = self.keys_that_matter();
+        let (keys, settled) = (self.keys_that_matter(), self.settled_rules());
         let first = self.places.len() - plan.nodes.len();
         let mut of_place: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); self.places.len()];
-        for (kind, keys) in self.kinds.iter().zip(&keys) {
-            kind.standing.iter().for_each(|standing| of_place[standing.0].extend(keys));
+        let mut settled_of: Vec<Vec<&SettledRule<'_>>> = vec![Vec::new(); self.places.len()];
+        for (kind, (keys, settled)) in self.kinds.iter().zip(keys.iter().zip(&settled)) {
+            for standing in kind.standing.iter().filter(|standing| standing.1 > 0) {
+                of_place[standing.0].extend(keys);
+                settled_of[standing.0].extend(settled);
+            }
         }
         for (index, node) in plan.nodes.iter().enumerate() {
-            let (place, keys) = (&self.places[first + index], &of_place[first + index]);
-            for candidate in node.candidates.iter().filter(|candidate| **candidate != node.offering && !keys.is_empty()) {
+            let (place, keys, settled) = (&self.places[first + index], &of_place[first + index], &settled_of[first + index]);
+            let tied = !keys.is_empty() || !settled.is_empty();
+            for candidate in node.candidates.iter().filter(|candidate| **candidate != node.offering && tied) {
                 let Some(other) = concrete(site, node, candidate) else { continue };
                 let other = Place { name: place.name.clone(), labels: other.labels.clone(), taints: place.taints };
-                if let Some(key) = keys.iter().find(|key| other.domain(key) != place.domain(key)) {
-                    let (offering, key) = (describe(candidate), (*key).to_owned());
+                let moved = keys.iter().copied().find(|key| other.domain(key) != place.domain(key));
+                let refused = || settled.iter().find(|rule| !rule.admits(other.domain(rule.key))).map(|rule| rule.key);
+                if let Some(key) = moved.or_else(refused) {
+                    let (offering, key) = (describe(candidate), key.to_owned());
                     found.push(Violation::CandidateInOtherDomain { node: index, offering, key });
                 }
             }
         }
     }
 
+    /// Per kind what pods that ran before ask of its domains, or it of theirs; they do not move, so any domain that meets it will do.
+    fn settled_rules(&self) -> Vec<Vec<SettledRule<'a>>> {
+        let domains = |kinds: &[usize], key: &str| -> BTreeSet<String> {
+            let standing = kinds.iter().flat_map(|&kind| &self.kinds[kind].standing).filter(|standing| standing.2 > 0);
+            standing.filter_map(|standing| self.places[standing.0].domain(key)).collect()
+        };
+        let mut made: Vec<Vec<SettledRule<'a>>> = vec![Vec::new(); self.kinds.len()];
+        for owner in 0..self.kinds.len() {
+            let spec = self.kinds[owner].spec;
+            for term in spec.apart.iter().filter(|term| term.topology_key != labels::HOSTNAME) {
+                let (key, selected) = (term.topology_key.as_str(), self.selected(&term.selector));
+                made[owner].push(SettledRule { key, domains: domains(&selected, key), inside: false });
+                let own = domains(&[owner], key);
+                selected.into_iter().for_each(|kind| made[kind].push(SettledRule { key, domains: own.clone(), inside: false }));
+            }
+            for (term, joint) in spec.near.iter().zip(spec.joint_near()) {
+                let key = term.topology_key.as_str();
+                let found = domains(&self.selected(&joint.selector), key);
+                if key != labels::HOSTNAME && !found.is_empty() {
+                    made[owner].push(SettledRule { key, domains: found, inside: true });
+                }
+            }
+        }
+        made.iter_mut().for_each(|rules| rules.retain(|rule| !rule.domains.is_empty()));
+        made
+    }
+
     /// Per kind the topology labels of rules that the kind owns or is counted by, and that the number of pods could break.
     fn keys_that_matter(&self) -> Vec<BTreeSet<&'a str>> {
         let mut keys: Vec<BTreeSet<&'a str>> = vec![BTreeSet::new(); self.kinds.len()];
-        for owner in 0..self.kinds.len() {
+        let placed = |kind: usize| self.kinds[kind].standing.iter().map(|standing| standing.1).sum::<u32>();
+        for owner in (0..self.kinds.len()).filter(|&owner| placed(owner) > 0) {
             let spec = self.kinds[owner].spec;
             let spreads = spec.spreads.iter().filter(|spread| spread.required);
-            let spreads = spreads.map(|spread| (&spread.topology_key, spread.selector.clone(), Some(spread.max_skew)));
-            let near = spec.near.iter().zip(spec.joint_near()).map(|(term, joint)| (&term.topology_key, joint.selector, None));
-            let apart = spec.apart.iter().map(|term| (&term.topology_key, term.selector.clone(), None));
+            let spreads = spreads.map(|spread| (&spread.topology_key, spread.selector.clone(), Rule::Spread(spread)));
+            let near =
+                spec.near.iter().zip(spec.joint_near()).map(|(term, joint)| (&term.topology_key, joint.selector, Rule::Near));
+            let apart = spec.apart.iter().map(|term| (&term.topology_key, term.selector.clone(), Rule::Apart));
             let all = spreads.chain(near).chain(apart);
-            for (key, selector, skew) in all.filter(|(key, ..)| key.as_str() != labels::HOSTNAME) {
+            for (key, selector, rule) in all.filter(|(key, ..)| key.as_str() != labels::HOSTNAME) {
                 let selected = self.selected(&selector);
-                let pods: u32 = selected.iter().flat_map(|&kind| &self.kinds[kind].standing).map(|s| s.1 + s.2).sum();
+                let new: u32 = selected.iter().map(|&kind| placed(kind)).sum();
+                let passes = match rule {
+                    Rule::Spread(spread) => self.passing(spec, spread),
+                    Rule::Near | Rule::Apart => vec![true; self.places.len()],
+                };
+                let ran = |kind: usize| {
+                    let there = self.kinds[kind].standing.iter().filter(|standing| passes[standing.0]);
+                    there.map(|standing| standing.2).sum::<u32>()
+                };
+                let old: u32 = selected.iter().map(|&kind| ran(kind)).sum();
                 // One pod by itself is neither near to nor apart from another.
-                let alone = selected.is_empty() || (selected == [owner] && pods == 1);
-                if skew.map_or(!alone, |skew| pods > skew) {
+                let alone = new == 0 || (selected == [owner] && new == 1);
+                let matters = match rule {
+                    Rule::Spread(spread) => new + old > spread.max_skew,
+                    Rule::Near => old == 0 && !alone,
+                    Rule::Apart => !alone,
+                };
+                if matters {
                     selected.into_iter().chain([owner]).for_each(|kind| {
                         keys[kind].insert(key);
                     });
@@ -274,6 +329,27 @@ impl<'a> State<'a> {
             }
         }
         keys
+    }
+}
+
+/// Kinds of rules between pods.
+enum Rule<'a> {
+    Spread(&'a TopologySpread),
+    Near,
+    Apart,
+}
+
+/// Domains of pods that ran before, which a pod has to be in or to stay out of.
+#[derive(Clone)]
+struct SettledRule<'a> {
+    key: &'a str,
+    domains: BTreeSet<String>,
+    inside: bool,
+}
+
+impl SettledRule<'_> {
+    fn admits(&self, domain: Option<String>) -> bool {
+        domain.is_some_and(|domain| self.domains.contains(&domain)) == self.inside
     }
 }
 

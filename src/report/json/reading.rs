@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod};
+use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod};
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
 
@@ -112,6 +112,18 @@ impl PlanDocument {
             }
             nodes.push(made);
         }
+        let mut existing = Vec::new();
+        for (place, used) in self.existing.iter().enumerate() {
+            let at = format!("existing[{place}]");
+            let Some(node) = cluster.nodes.iter().position(|node| node.name == used.node) else {
+                return fail(format!("{at}.node"), format!("the manifests have no node `{}`", used.node));
+            };
+            let mut pods = Vec::new();
+            for (position, name) in used.pods.iter().enumerate() {
+                pods.push(find(&|| format!("{at}.pods[{position}]"), name)?);
+            }
+            existing.push(ExistingUse { node, pods });
+        }
         let mut unplaced = Vec::new();
         for (place, left) in self.unplaced.iter().enumerate() {
             let pod = find(&|| format!("unplaced[{place}].pod"), &left.pod)?;
@@ -127,7 +139,7 @@ impl PlanDocument {
             unplaced: self.first_fit.unplaced,
         };
         let (cost, bound) = (amount("cost", self.cost)?, amount("bound", self.bound)?);
-        Ok(Plan { nodes, existing: Vec::new(), unplaced, cost, bound, first_fit, stopped_by })
+        Ok(Plan { nodes, existing, unplaced, cost, bound, first_fit, stopped_by })
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::adapters::files::manifests::Loaded;
 use crate::adapters::files::manifests::error::InputError;
-use crate::adapters::files::manifests::object::{LeftOut, NAME_OF_NAMESPACE, Objects};
+use crate::adapters::files::manifests::object::{LeftOut, NAME_OF_NAMESPACE, Objects, PodObject, Standing};
 use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::FieldError;
+use crate::adapters::kube::convert::node::{self, Nodes};
 use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
+use crate::domain::node::BoundPod;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::{NodeClassRef, NodePool};
 use crate::domain::pod::{DaemonSet, Pod, PodSpec, UnmodelledRule, Workload};
@@ -28,14 +30,41 @@ const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
 /// When there are more pods than [`MAX_PODS`].
 pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     let namespaces = namespaces(&objects);
-    let mut notices = objects.notices;
+    let Nodes { staying: mut nodes, leaving, notices: of_nodes } = node::join(&objects.nodes, &objects.node_claims);
+    let (mut notices, mut left_out) = (objects.notices, objects.left_out);
+    notices.extend(of_nodes);
     let mut ownership = Ownership::new(&objects.workloads);
     let mut specs = Specs::new(&objects.priority_classes, &namespaces);
 
     let mut taken = BTreeSet::new();
     let mut workloads = BTreeMap::new();
     let mut pods = Vec::with_capacity(objects.pods.len());
+    let mut moving = 0;
     for pod in objects.pods {
+        if let Some((node, standing)) = &pod.node {
+            if let Ok(at) = nodes.binary_search_by(|of| of.name.as_str().cmp(node)) {
+                if *standing == Standing::Regular {
+                    ownership.claim(&pod);
+                }
+                taken.insert((pod.namespace.clone(), pod.name.clone()));
+                nodes[at].pods.push(bound(pod, &mut specs));
+                continue;
+            }
+            let leaves = leaving.contains(node);
+            match standing {
+                Standing::OfDaemonSet => continue,
+                Standing::Mirror => {
+                    left_out.mirror += usize::from(!leaves);
+                    continue;
+                }
+                Standing::Terminating => {
+                    left_out.terminating += 1;
+                    continue;
+                }
+                Standing::Regular if leaves => moving += 1,
+                Standing::Regular => left_out.bound += 1,
+            }
+        }
         let workload = ownership.claim(&pod);
         // Pods of one workload share its name.
         let workload = Arc::clone(workloads.entry(workload.clone()).or_insert_with(|| Arc::new(workload)));
@@ -62,8 +91,17 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     }
     daemon_sets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
 
+    for node in &mut nodes {
+        node.pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    }
+    if moving > 0 {
+        let (are, nodes) = (if moving == 1 { "pod has to leave" } else { "pods have to leave" }, leaving.len());
+        let on =
+            if nodes == 1 { "a node that is being deleted".to_owned() } else { format!("{nodes} nodes that are being deleted") };
+        notices.push(format!("{moving} {are} {on}: planned anew"));
+    }
     notices.extend(specs.notices());
-    notices.extend(notices_of(&objects.left_out, &daemon_sets));
+    notices.extend(notices_of(&left_out, &daemon_sets));
     let mut node_pools: Vec<NodePool> = objects.node_pools.into_values().collect();
     if !objects.saw_node_pool {
         notices.push(
@@ -87,8 +125,22 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
             node_classes.insert(class.clone(), NodeClass::al2023(class));
         }
     }
-    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes: Vec::new(), node_classes };
+    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
+}
+
+/// A pod on a node that stays. One that is being deleted takes room and is nobody's neighbour any more.
+fn bound(pod: PodObject, specs: &mut Specs<'_>) -> BoundPod {
+    let (spec, labels) = (specs.resolve(&pod.template), specs.labels(&pod.template));
+    let standing = pod.node.map(|(_, standing)| standing);
+    let (spec, labels) = if standing == Some(Standing::Terminating) {
+        let room = PodSpec { requests: spec.requests.clone(), host_ports: spec.host_ports.clone(), ..PodSpec::default() };
+        (specs.intern(room), Arc::default())
+    } else {
+        (spec, labels)
+    };
+    let of_daemon_set = standing == Some(Standing::OfDaemonSet);
+    BoundPod { namespace: pod.namespace, name: pod.name, labels, spec, of_daemon_set }
 }
 
 /// The namespaces of the input: those that are objects, and those that objects are in.
@@ -238,7 +290,7 @@ fn notices_of(left_out: &LeftOut, daemon_sets: &[DaemonSet]) -> Vec<String> {
         "are held back by scheduling gates and are left out",
     );
     say(left_out.mirror, "is a static pod of a node and is left out", "are static pods of nodes and are left out");
-    let bound = "already on a node: planned anew, as if the cluster were empty";
+    let bound = "on a node that is not in the input: planned anew, as if it did not exist";
     say(left_out.bound, &format!("is {bound}"), &format!("are {bound}"));
     for ((namespace, name), count) in &left_out.of_daemon_sets {
         let is_known = daemon_sets.iter().any(|set| set.namespace == *namespace && set.name == *name);

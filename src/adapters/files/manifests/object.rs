@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -16,9 +16,10 @@ use serde_json::{Map, Value};
 
 use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
 use crate::adapters::files::manifests::workload::{self, Owner, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::convert::node::{NodeClaimFacts, NodeFacts};
 use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
 use crate::adapters::kube::convert::topology::Namespaces;
-use crate::adapters::kube::convert::{FieldError, node_class, node_pool};
+use crate::adapters::kube::convert::{FieldError, node, node_class, node_pool};
 use crate::adapters::kube::crd;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodePool;
@@ -46,9 +47,24 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// A pod of the input that is to be placed.
+/// What a pod that is on a node is to that node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It stays with the node, and needs another place once the node goes.
+    Regular,
+    /// A DaemonSet's: every node has its own.
+    OfDaemonSet,
+    /// A static pod, which is the node's own.
+    Mirror,
+    /// It takes room until it is gone.
+    Terminating,
+}
+
+/// A pod of the input: one to be placed, or one on a node.
 #[derive(Clone, Debug)]
 pub(super) struct PodObject {
+    /// The node that it is on.
+    pub node: Option<(String, Standing)>,
     pub namespace: String,
     pub name: String,
     /// Its controller.
@@ -78,6 +94,8 @@ pub(super) struct Objects {
     pub node_classes: BTreeMap<String, NodeClass>,
     /// Value and whether it is the cluster's default, by name.
     pub priority_classes: BTreeMap<String, (i32, bool)>,
+    pub nodes: Vec<NodeFacts>,
+    pub node_claims: Vec<NodeClaimFacts>,
     /// Labels by name.
     pub namespaces: Namespaces,
     pub ignored: BTreeMap<String, usize>,
@@ -216,6 +234,15 @@ impl Objects {
                 let class = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
                 self.node_classes.insert(identity.name, class);
             }
+            ("", "Node") => {
+                let (identity, node) = self.typed::<Node>(&object, place)?;
+                self.nodes.push(node::from_api(&identity.name, &node).map_err(|error| identity.error(error))?);
+            }
+            ("karpenter.sh", "NodeClaim") => {
+                let (identity, claim) = self.typed::<crd::NodeClaim>(&object, place)?;
+                let facts = node::claim_from_api(&identity.name, &claim).map_err(|error| identity.error(error))?;
+                self.node_claims.push(facts);
+            }
             ("scheduling.k8s.io", "PriorityClass") => {
                 let (identity, class) = self.typed::<PriorityClass>(&object, place)?;
                 self.priority_classes.insert(identity.name, (class.value.unwrap_or(0), class.global_default == Some(true)));
@@ -227,7 +254,18 @@ impl Objects {
                 self.namespaces.insert(identity.name, labels);
             }
             _ => {
-                let known = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "Job", "DaemonSet", "NodePool", "EC2NodeClass"];
+                let known = [
+                    "Pod",
+                    "Deployment",
+                    "ReplicaSet",
+                    "StatefulSet",
+                    "Job",
+                    "DaemonSet",
+                    "Node",
+                    "NodePool",
+                    "NodeClaim",
+                    "EC2NodeClass",
+                ];
                 // A known kind of another group is named in full, or the count would puzzle.
                 let name = if known.contains(&kind) { format!("{kind}.{group}") } else { kind.to_owned() };
                 *self.ignored.entry(name).or_default() += 1;
@@ -272,7 +310,7 @@ impl Objects {
     fn identify<'f>(&mut self, object: &Value, place: Place<'f>) -> Result<Identity<'f>, Box<InputError>> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         let kind = text("/kind").unwrap_or_default();
-        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass" | "Namespace");
+        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass" | "Namespace" | "Node" | "NodeClaim");
         let namespace = if namespaced { text("/metadata/namespace").unwrap_or("default") } else { "" };
         let slash = if namespaced { "/" } else { "" };
         let name = match (text("/metadata/name"), text("/metadata/generateName")) {
@@ -305,18 +343,34 @@ impl Objects {
         let (identity, pod) = self.typed::<Pod>(object, place)?;
         let Pod { metadata, spec, status } = pod;
         let owners = metadata.owner_references.as_deref().unwrap_or_default();
-        if let Some(owner) = owners.iter().find(|owner| owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/")) {
-            *self.left_out.of_daemon_sets.entry((identity.namespace, owner.name.clone())).or_default() += 1;
-            return Ok(());
+        let daemon_set = owners.iter().find(|owner| owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/"));
+        if let Some(owner) = daemon_set {
+            let key = (identity.namespace.clone(), owner.name.clone());
+            *self.left_out.of_daemon_sets.entry(key).or_default() += 1;
         }
         let phase = status.and_then(|status| status.phase).unwrap_or_default();
         let spec = identity.spec(spec)?;
         let left_out = &mut self.left_out;
-        let reason = if owners.iter().any(|owner| owner.kind == "Node" && owner.api_version == "v1") {
-            Some(&mut left_out.mirror)
-        } else if phase == "Succeeded" || phase == "Failed" {
-            Some(&mut left_out.finished)
+        let is_mirror = owners.iter().any(|owner| owner.kind == "Node" && owner.api_version == "v1");
+        let standing = if daemon_set.is_some() {
+            Standing::OfDaemonSet
+        } else if is_mirror {
+            Standing::Mirror
         } else if metadata.deletion_timestamp.is_some() {
+            Standing::Terminating
+        } else {
+            Standing::Regular
+        };
+        let node = spec.node_name.clone().filter(|node| !node.is_empty()).map(|node| (node, standing));
+        let reason = if phase == "Succeeded" || phase == "Failed" {
+            Some(&mut left_out.finished)
+        } else if node.is_some() {
+            None
+        } else if standing == Standing::OfDaemonSet {
+            return Ok(());
+        } else if standing == Standing::Mirror {
+            Some(&mut left_out.mirror)
+        } else if standing == Standing::Terminating {
             Some(&mut left_out.terminating)
         } else if spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
             Some(&mut left_out.gated)
@@ -327,11 +381,9 @@ impl Objects {
             *count += 1;
             return Ok(());
         }
-        if spec.node_name.as_ref().is_some_and(|node| !node.is_empty()) {
-            left_out.bound += 1;
-        }
         let template = self.template(&identity, "spec", Some(&spec), labels_of(Some(&metadata)))?;
         self.pods.push(PodObject {
+            node,
             owner: workload::controller(&metadata),
             template_hash: template_hash(&metadata),
             namespace: identity.namespace,

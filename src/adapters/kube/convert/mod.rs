@@ -5,6 +5,7 @@
 
 mod host_ports;
 mod label_syntax;
+pub mod node;
 mod node_affinity;
 pub mod node_class;
 pub mod node_pool;

@@ -130,7 +130,7 @@ fn check_value(value: &str) -> Result<(), FieldError> {
     Err(FieldError::new("", format!("`{value}` is not a label value"), mend))
 }
 
-fn taints(taints: Option<&[ApiTaint]>, list: &str) -> Result<Vec<Taint>, FieldError> {
+pub(super) fn taints(taints: Option<&[ApiTaint]>, list: &str) -> Result<Vec<Taint>, FieldError> {
     let mut converted = Vec::new();
     for (index, taint) in taints.unwrap_or_default().iter().enumerate() {
         converted.push(self::taint(taint).map_err(|error| error.inside(&format!("{list}[{index}]")))?);

@@ -1,0 +1,126 @@
+//! Nodes that exist, as templates of the supply: what is free on them costs nothing and is there once.
+//!
+//! Nodes with equal labels but for their names, equal taints, equal room and equal pods are one template that stands for all of them.
+//! The room is what is allocatable less what runs there, and less what DaemonSets have yet to bring: the requests of those that would
+//! run there beyond the requests of the DaemonSet pods that do (Karpenter core v1.15.0,
+//! `pkg/controllers/provisioning/scheduling/existingnode.go`). A node that exists is held to its labels strictly: a label that it
+//! lacks is absent, not open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::catalog::CapacityType;
+use crate::domain::catalog::PriceKind;
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node::Node;
+use crate::domain::node_pool::NodePool;
+use crate::domain::pod::PodSpec;
+use crate::domain::requirement::Requirements;
+use crate::domain::resources::Resources;
+use crate::domain::selector::Labels;
+use crate::domain::taint::{Taint, first_untolerated};
+use crate::planning::market::{Cell, Market};
+use crate::planning::supply::{Room, Standing, Template, TemplateOffer, TemplateType, limit_usage};
+
+/// Whether a node with exactly `labels` meets `terms`.
+pub(super) fn meets(labels: &Labels, terms: &Requirements) -> bool {
+    terms.iter().all(|(key, wanted)| match labels.get(key) {
+        Some(value) => wanted.has(value),
+        None => wanted.accepts_absence(),
+    })
+}
+
+/// `pool` with the limits that its nodes leave.
+pub(super) fn without_standing(pool: &NodePool, cluster: &ClusterView) -> NodePool {
+    let mut left = pool.clone();
+    let own = || cluster.nodes.iter().filter(|node| node.node_pool.as_ref() == Some(&pool.name));
+    for (resource, limit) in &mut left.limits {
+        let used = own().map(|node| limit_usage(&node.capacity, resource)).fold(0, i64::saturating_add);
+        *limit = limit.saturating_sub(used).max(0);
+    }
+    left
+}
+
+/// What makes nodes alike.
+type Alike<'a> = (Labels, &'a [Taint], Option<&'a str>, Resources, Vec<(&'a str, &'a Labels, &'a PodSpec)>);
+
+/// The templates of the nodes, by the first node of each.
+pub(super) fn templates(cluster: &ClusterView) -> Vec<Template> {
+    // Nodes have names of their own, which matter only where a pod asks for one by name.
+    let named = cluster.pods.iter().any(|pod| {
+        let alternatives = pod.spec.node_alternatives.iter().chain(&pod.spec.volume_alternatives);
+        alternatives.into_iter().any(|terms| terms.get(labels::HOSTNAME).is_some())
+    });
+    let mut rooms: Vec<Room> = cluster.nodes.iter().map(|node| room(cluster, node)).collect();
+    let mut alike: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        let mut own = node.labels.clone();
+        if !named {
+            own.remove(labels::HOSTNAME);
+        }
+        let mut pods: Vec<_> = node.pods.iter().map(|pod| (pod.namespace.as_str(), &*pod.labels, &*pod.spec)).collect();
+        pods.sort_unstable();
+        let key = (own, node.taints.as_slice(), node.node_pool.as_deref(), rooms[number].for_pods.clone(), pods);
+        alike.entry(key).or_default().push(number);
+    }
+    let mut groups: Vec<Vec<usize>> = alike.into_values().collect();
+    groups.sort_unstable();
+    groups
+        .into_iter()
+        .map(|nodes| {
+            let room = std::mem::take(&mut rooms[nodes[0]]);
+            template(cluster, nodes, room)
+        })
+        .collect()
+}
+
+fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
+    let node = &cluster.nodes[nodes[0]];
+    let label = |key: &str| node.labels.get(key).cloned();
+    let spot = label(labels::CAPACITY_TYPE).as_deref() == Some(CapacityType::Spot.as_str());
+    let cell = Cell {
+        zone: label(labels::ZONE).unwrap_or_default(),
+        capacity_type: if spot { CapacityType::Spot } else { CapacityType::OnDemand },
+        zone_id: label(labels::ZONE_ID),
+    };
+    let is_own = |pool: &NodePool| Some(&pool.name) == node.node_pool.as_ref();
+    Template {
+        node_pool: cluster.node_pools.iter().position(is_own).unwrap_or(cluster.node_pools.len()),
+        name: node.node_pool.clone().unwrap_or_default(),
+        weight: 0,
+        requirements: Requirements::from_labels(&node.labels),
+        labels: BTreeMap::new(),
+        taints: node.taints.clone(),
+        overhead: UsdPerHour::ZERO,
+        limits: BTreeMap::new(),
+        min_values: Vec::new(),
+        market: Arc::new(Market::of_node(&node.name, cell, &node.capacity, &node.allocatable)),
+        types: vec![TemplateType { in_market: 0, room: Arc::new(room), within_limits: true }],
+        offers: vec![TemplateOffer { of_type: 0, cell: 0, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed }],
+        standing: Some(Standing { nodes, labels: node.labels.clone() }),
+    }
+}
+
+/// What is free on `node`.
+fn room(cluster: &ClusterView, node: &Node) -> Room {
+    let (mut running, mut of_daemons, mut due) = (Resources::new(), Resources::new(), Resources::new());
+    for pod in &node.pods {
+        running.add(&pod.spec.requests);
+        if pod.of_daemon_set {
+            of_daemons.add(&pod.spec.requests);
+        }
+    }
+    for daemon in &cluster.daemon_sets {
+        let tolerates = first_untolerated(&node.taints, &daemon.spec.tolerations).is_none();
+        if tolerates && daemon.spec.node_alternatives.iter().any(|terms| meets(&node.labels, terms)) {
+            due.add(&daemon.spec.requests);
+        }
+    }
+    let mut for_pods = node.allocatable.minus(&running);
+    for (resource, amount) in due.minus(&of_daemons).iter().filter(|(_, amount)| *amount > 0) {
+        for_pods.set(resource.as_str(), for_pods.get(resource.as_str()).saturating_sub(amount));
+    }
+    Room { daemons: Arc::new(of_daemons), for_pods }
+}
