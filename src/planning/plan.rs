@@ -1,8 +1,8 @@
 //! From a cluster to a plan: tier by tier, program, solution, pods dealt to nodes.
 //!
 //! A tier sees the pods that the heavier ones left over and the nodes that exist and that they did not use, and its own share of the
-//! limits on time and work. The plan's cost is
-//! added up again from its nodes; its bound is the sum of the tiers' bounds for the pods that they place.
+//! limits on time and work. The plan's cost is added up again from its nodes; its bound is the sum of the tiers' bounds for the pods
+//! that they place.
 
 use std::collections::VecDeque;
 

@@ -174,10 +174,16 @@ impl Sentence<'_> {
         let (needed, of_type) = self.offers().map(usage).min().unwrap_or_default();
         let (total, needed) = (amount(resource, limit), amount(resource, needed));
         let smallest = format!("the smallest node that could hold the pod, {of_type}, takes {needed}");
-        if left == limit {
-            format!("the limit of {total} of NodePool {name} is too low: {smallest}")
+        let standing = |template: &Template| template.standing.is_some() && template.node_pool == node_pool;
+        let limit_left = if self.supply.templates.iter().any(standing) {
+            format!("what the nodes that exist leave of the limit of NodePool {name}, {total},")
         } else {
-            format!("the limit of {total} of NodePool {name} leaves {}, and {smallest}", amount(resource, left))
+            format!("the limit of {total} of NodePool {name}")
+        };
+        if left == limit {
+            format!("{limit_left} is too low: {smallest}")
+        } else {
+            format!("{limit_left} leaves {}, and {smallest}", amount(resource, left))
         }
     }
 

@@ -338,6 +338,20 @@ fn free_room_is_used_first() {
 }
 
 #[test]
+fn limits_count_what_exists() {
+    let mut limited = small_pool();
+    limited.limits.insert("nodes".to_owned(), 1);
+    let mut cluster = cluster(vec![limited], &[(2, spec(1))]);
+    with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 1, pods: Vec::new() }]);
+    cluster.nodes[0].node_pool = Some("default".to_owned());
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    assert_eq!((planned.plan.nodes.len(), planned.plan.existing.len()), (0, 1));
+    let [left] = planned.plan.unplaced.as_slice() else { panic!("one pod has no place: {:?}", planned.plan.unplaced) };
+    assert!(left.reasons[0].starts_with("what the nodes that exist leave of the limit of NodePool default, 0 nodes,"), "{left:?}");
+}
+
+#[test]
 fn running_pods_count() {
     let node = |zone, pods| Standing { zone, cores: 8, pods };
     let runs = |rules: Vec<Rule>| vec![(0, rules)];
