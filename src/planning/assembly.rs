@@ -1,9 +1,8 @@
 //! From the engine's patterns to nodes with names: pods dealt out, offerings chosen, candidates filled in.
 //!
 //! Pods of one class are interchangeable, so the program says only how many of each go on a node; they are dealt out in input
-//! order, those of higher priority first. Where a limit per node keeps the units of a class apart, each node takes from those with
-//! most left, which succeeds whenever any way of dealing does (Gale and Ryser). Every node is then given the cheapest offering that holds it and the offerings that
-//! could stand in for it. Nodes of one pattern are alike, so all this is computed once per pattern.
+//! order. Every node is then given the cheapest offering that holds it and the offerings that could stand in for it. Nodes of one
+//! pattern are alike, so all this is computed once per pattern.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,8 +12,8 @@ use rustc_hash::FxHashMap;
 use crate::domain::cluster::ClusterView;
 use crate::domain::plan::{Candidate, ExistingUse, PlannedNode};
 use crate::domain::resources::Resources;
-use crate::planning::arrangement::Arrangement;
 use crate::planning::candidates::{Holders, Load};
+use crate::planning::dealing;
 use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::plan::NodeOrigin;
 use crate::planning::supply::{Supply, Template};
@@ -36,71 +35,33 @@ pub(super) fn deal(
     holders: &mut Holders<'_>,
 ) -> Vec<DealtNode> {
     let mut made = Vec::new();
-    let SolvedTier { program, solution, .. } = solved;
-    let mut left = program.quantities(solution);
+    let program = &solved.program;
     let mut sized: FxHashMap<(Load, usize), (Arc<Load>, usize)> = FxHashMap::default();
-    for pattern in &solution.patterns {
-        let shape = program.origins[pattern.shape];
-        for _ in 0..pattern.nodes {
-            let mut counts: Vec<(usize, u32)> = Vec::new();
-            for &(class, count) in &pattern.counts {
-                for (unit, taken) in take(&program.arrangement, &program.members[class], count, &mut left) {
-                    let pods = &program.arrangement.units[unit].pods;
-                    counts.extend(pods.iter().map(|&(class, each)| (class, each * taken)));
-                }
-            }
-            let mut pods = Vec::new();
-            for &(class, count) in &counts {
-                let count = (count as usize).min(waiting[class].len());
-                pods.extend(waiting[class].drain(..count));
-            }
-            if pods.is_empty() {
-                continue;
-            }
-            pods.sort_unstable();
-            let load = holders.load(shape.template, shape.offer, counts.into_iter());
-            let (load, offer) = sized.entry((load, shape.offer)).or_insert_with_key(|(load, _)| {
-                let offer = holders.right_size(load, shape.offer);
-                (Arc::new(load.clone()), offer)
-            });
-            let origin = NodeOrigin { tier, template: shape.template, offer: *offer };
-            made.push(DealtNode { origin, load: Arc::clone(load), pods });
+    for node in dealing::deal(program, &solved.solution) {
+        let shape = program.origins[node.shape];
+        let mut counts: Vec<(usize, u32)> = Vec::new();
+        for &(unit, taken) in &node.units {
+            let pods = &program.arrangement.units[unit].pods;
+            counts.extend(pods.iter().map(|&(class, each)| (class, each * taken)));
         }
+        let mut pods = Vec::new();
+        for &(class, count) in &counts {
+            let count = (count as usize).min(waiting[class].len());
+            pods.extend(waiting[class].drain(..count));
+        }
+        if pods.is_empty() {
+            continue;
+        }
+        pods.sort_unstable();
+        let load = holders.load(shape.template, shape.offer, counts.into_iter());
+        let (load, offer) = sized.entry((load, shape.offer)).or_insert_with_key(|(load, _)| {
+            let offer = holders.right_size(load, shape.offer);
+            (Arc::new(load.clone()), offer)
+        });
+        let origin = NodeOrigin { tier, template: shape.template, offer: *offer };
+        made.push(DealtNode { origin, load: Arc::clone(load), pods });
     }
     made
-}
-
-/// Takes `count` of a class out of its units: `(unit, how many)`.
-fn take(arrangement: &Arrangement, units: &[usize], count: u32, left: &mut [u32]) -> Vec<(usize, u32)> {
-    let mut taken: Vec<(usize, u32)> = Vec::new();
-    let cap = units.first().and_then(|&unit| arrangement.units[unit].cap);
-    let mut wanted = count;
-    let Some(cap) = cap else {
-        for &unit in units {
-            let now = wanted.min(left[unit]);
-            if now > 0 {
-                left[unit] -= now;
-                wanted -= now;
-                taken.push((unit, now));
-            }
-            if wanted == 0 {
-                break;
-            }
-        }
-        return taken;
-    };
-    while wanted > 0 {
-        let held = |unit: usize, taken: &[(usize, u32)]| taken.iter().find(|entry| entry.0 == unit).map_or(0, |entry| entry.1);
-        let open = units.iter().copied().filter(|&unit| left[unit] > 0 && held(unit, &taken) < cap.most);
-        let Some(unit) = open.max_by_key(|&unit| (left[unit], std::cmp::Reverse(unit))) else { break };
-        left[unit] -= 1;
-        wanted -= 1;
-        match taken.iter_mut().find(|entry| entry.0 == unit) {
-            Some(entry) => entry.1 += 1,
-            None => taken.push((unit, 1)),
-        }
-    }
-    taken
 }
 
 /// Sets the nodes that exist apart from those to buy: the nodes of a template are used in order of their names.

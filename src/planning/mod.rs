@@ -7,6 +7,7 @@ mod assembly;
 mod blocks;
 mod candidates;
 mod cost;
+mod dealing;
 mod demand;
 pub mod explain;
 mod hitting_set;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::planning::dealing;
 use crate::planning::demand::Demand;
 use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::supply::Supply;
@@ -119,10 +120,9 @@ fn without_penalties(program: &TierProgram, solution: &Solution) -> i64 {
 /// How many pods of each class of the demand are placed.
 fn placed(solved: &SolvedTier, demand: &Demand) -> Vec<u32> {
     let mut placed = vec![0; demand.classes.len()];
-    let quantities = solved.program.quantities(&solved.solution);
-    for (unit, quantity) in solved.program.arrangement.units.iter().zip(quantities) {
-        for &(class, pods) in &unit.pods {
-            placed[class] += pods * quantity;
+    for (unit, count) in dealing::deal(&solved.program, &solved.solution).into_iter().flat_map(|node| node.units) {
+        for &(class, pods) in &solved.program.arrangement.units[unit].pods {
+            placed[class] += pods * count;
         }
     }
     placed
