@@ -18,10 +18,10 @@ use supercargo::adapters::files::catalog;
 use supercargo::domain::catalog::Catalog;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
-use supercargo::planning::{CostModel, Demand, Leftover, Supply, TierProgram, plan, verifier};
+use supercargo::planning::{CostModel, Demand, Leftover, PreferencePolicy, Supply, TierProgram, plan, verifier};
 use supercargo::solver::{SolveConfig, solve};
 
-const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
+const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, preferences: PreferencePolicy::PRICED };
 /// Scenarios of about 1,000 and 10,000 pods.
 const SCENARIOS: [&str; 2] = ["gen-micro-100", "gen-micro-1000"];
 
@@ -43,8 +43,8 @@ fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Sc
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, catalog, &COSTS)));
     let supply = Supply::new(&cluster, catalog, &COSTS).expect("generated NodePools name their NodeClass");
-    group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster, &supply)));
-    let demand = Demand::new(&cluster, &supply);
+    group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster, &supply, COSTS.preferences)));
+    let demand = Demand::new(&cluster, &supply, COSTS.preferences);
     let left = Leftover::new(&supply, &demand);
     group.bench_function("program", |bencher| bencher.iter(|| TierProgram::new(&supply, &demand, &left, 0)));
     let program = TierProgram::new(&supply, &demand, &left, 0).expect("generated pods fit on some type");

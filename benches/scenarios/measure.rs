@@ -10,13 +10,13 @@ use supercargo::domain::cluster::ClusterView;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::plan::Plan;
 use supercargo::planning::verifier::{self, Violation};
-use supercargo::planning::{CostModel, Demand, Leftover, PlanError, Planned, Supply, TierProgram, plan};
+use supercargo::planning::{CostModel, Demand, Leftover, PlanError, Planned, PreferencePolicy, Supply, TierProgram, plan};
 use supercargo::solver::{Progress, SolveConfig};
 
 /// A plan counts as good from the moment at which it is within this of the final one.
 const NEAR_FINAL: f64 = 1.02;
 /// What the study counts: instances alone.
-const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
+const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, preferences: PreferencePolicy::PRICED };
 
 /// What was measured.
 pub(crate) struct Measurement {
@@ -89,7 +89,7 @@ fn phases(cluster: &ClusterView, catalog: &Catalog) -> Result<Phases, PlanError>
     let start = Instant::now();
     let supply = Supply::new(cluster, catalog, &COSTS)?;
     let supplied = start.elapsed();
-    let demand = Demand::new(cluster, &supply);
+    let demand = Demand::new(cluster, &supply, COSTS.preferences);
     let demanded = start.elapsed();
     let left = Leftover::new(&supply, &demand);
     for weight in supply.weights() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::money::UsdPerHour;
+use crate::planning::{CostModel, PreferencePolicy};
 use crate::solver::SolveConfig;
 
 /// The cheapest EC2 nodes for the pods of Kubernetes manifests, with a proof of how near to the optimum they are.
@@ -77,6 +78,35 @@ pub(super) struct CostArgs {
     /// Leave root volumes out of the cost.
     #[arg(long)]
     pub(super) no_root_volume: bool,
+    /// What becomes of preferred affinities, ScheduleAnyway and PreferNoSchedule.
+    #[arg(long, value_enum, default_value = "priced", env = "SUPERCARGO_PREFERENCES")]
+    pub(super) preferences: Preferences,
+    /// What a pod pays for a preference of weight 100, in percent of its own price; with `--preferences priced`.
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = clap::value_parser!(u32).range(0..=1_000), env = "SUPERCARGO_PREFERENCE_PREMIUM")]
+    pub(super) preference_premium: u32,
+}
+
+/// See [`PreferencePolicy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Preferences {
+    /// Met where that makes the pod dearer by no more than the premium.
+    Priced,
+    /// Required as long as the pod can be placed, given up one by one in Karpenter's order where not.
+    Respect,
+    /// Disregarded.
+    Ignore,
+}
+
+impl CostArgs {
+    /// What counts besides the price of instances.
+    pub(super) fn model(&self) -> CostModel {
+        let preferences = match self.preferences {
+            Preferences::Priced => PreferencePolicy::Priced { premium_per_mille: self.preference_premium * 10 },
+            Preferences::Respect => PreferencePolicy::Respect,
+            Preferences::Ignore => PreferencePolicy::Ignore,
+        };
+        CostModel { volumes: !self.no_root_volume, fee_per_node: self.fee_per_node, preferences }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -90,12 +90,12 @@ mod tests {
             labels: Arc::default(),
             spec: Arc::new(PodSpec { unmodelled, ..PodSpec::default() }),
         };
-        let prefers = pod(vec![UnmodelledRule::Preference]);
+        let claims = pod(vec![UnmodelledRule::ResourceClaim]);
         let cluster = ClusterView {
-            pods: vec![pod(Vec::new()), prefers.clone(), pod(vec![UnmodelledRule::Preference, UnmodelledRule::Volume])],
+            pods: vec![pod(Vec::new()), claims.clone(), pod(vec![UnmodelledRule::Volume, UnmodelledRule::ResourceClaim])],
             ..ClusterView::default()
         };
-        let expected = "the plan does not contain: scheduling preferences of 2 pods, persistent volumes of 1 pod";
+        let expected = "the plan does not contain: persistent volumes of 1 pod, resource claims of 2 pods";
         assert_eq!(unmodelled(&cluster).as_deref(), Some(expected));
     }
 }

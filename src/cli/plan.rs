@@ -57,7 +57,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
 
 /// Makes a plan; a debug build refuses one that the verifier refuses.
 pub(super) fn solve(input: &Input, solve: &SolveArgs, costs: &CostArgs, meter: &Meter) -> Result<Planned, Failure> {
-    let model = cost_model(!costs.no_root_volume, costs.fee_per_node);
+    let model = costs.model();
     let start = Instant::now();
     let clock = || start.elapsed();
     let planned = plan(&input.cluster, &input.catalog, &model, &solve.config(), &clock, &mut |progress| meter.solving(&progress));
@@ -71,11 +71,6 @@ pub(super) fn solve(input: &Input, solve: &SolveArgs, costs: &CostArgs, meter: &
         }
     }
     Ok(planned)
-}
-
-/// What counts besides the instances.
-pub(super) fn cost_model(root_volumes: bool, fee_per_node: UsdPerHour) -> CostModel {
-    CostModel { volumes: root_volumes, fee_per_node }
 }
 
 /// What a node of `pool` costs besides its instance.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::args::VerifyArgs;
 use super::input::Input;
-use super::plan::{cost_model, overhead};
+use super::plan::overhead;
 use super::{Answer, Failure, output};
 use crate::planning::verifier;
+use crate::planning::{CostModel, PreferencePolicy};
 use crate::report::json::PlanDocument;
 use crate::report::summary::count;
 
@@ -24,7 +25,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
     input.tell();
     let plan = document.to_plan(&input.cluster).map_err(|problem| refuse(&problem))?;
     let fee = document.fee_per_node().ok_or_else(|| refuse(&"costModel.feePerNode: is not an amount of dollars per hour"))?;
-    let model = cost_model(document.cost_model.root_volumes, fee);
+    let volumes = document.cost_model.root_volumes;
+    let model = CostModel { volumes, fee_per_node: fee, preferences: PreferencePolicy::Ignore };
     let verdict = verifier::verify(&input.cluster, &input.catalog, &plan, &|pool| overhead(&input, &model, pool));
     if verdict.is_sound() {
         output::print(&format!(

@@ -14,6 +14,7 @@ pub mod node_class;
 pub mod node_pool;
 pub mod plan;
 pub mod pod;
+pub mod preference;
 pub mod quantity;
 pub mod requirement;
 pub mod resources;

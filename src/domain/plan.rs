@@ -96,6 +96,20 @@ pub struct UnplacedPod {
     pub reasons: Vec<String>,
 }
 
+/// A soft rule that placed pods of one kind do not have their way in. A kind is all pods to place of one spec, namespace and set of
+/// labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmetPreference {
+    /// Index into `ClusterView::pods` of the first pod of the kind.
+    pub pod: usize,
+    /// Index into the list of the pod's soft rules.
+    pub rule: usize,
+    /// How many pods of the kind; at least 1. See [`crate::domain::preference`] for who counts.
+    pub pods: u32,
+    /// What the plan would have paid for one of them to have its way; zero where the rule has no price.
+    pub worth: UsdPerHour,
+}
+
 /// The yardstick: what first-fit would have bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstFitOutcome {
@@ -116,9 +130,14 @@ pub struct Plan {
     pub existing: Vec<ExistingUse>,
     /// Pods that stay pending, by index.
     pub unplaced: Vec<UnplacedPod>,
+    /// Preferences that are not met, by pod and rule.
+    pub unmet: Vec<UnmetPreference>,
     /// Sum of the nodes' costs.
     pub cost: UsdPerHour,
-    /// No plan that places the same pods under the same rules costs less; rounded down to a micro-dollar.
+    /// What the unmet preferences are worth: [`UnmetPreference::worth`] for each of their pods.
+    pub forgone: UsdPerHour,
+    /// No plan that places the same pods under the same rules has a smaller sum of cost and forgone worth; rounded down to a
+    /// micro-dollar.
     pub bound: UsdPerHour,
     /// First-fit on the same input.
     pub first_fit: FirstFitOutcome,
@@ -127,9 +146,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `(cost - bound) / cost`: the largest share of the cost that a better plan could still save. 0 for an empty plan.
+    /// `(value - bound) / value` where the value is cost and forgone worth together: the largest share of it that a better plan could
+    /// still save. 0 for an empty plan.
     #[must_use]
     pub fn gap(&self) -> f64 {
-        if self.cost == UsdPerHour::ZERO { 0.0 } else { (self.cost - self.bound).dollars() / self.cost.dollars() }
+        let value = self.cost + self.forgone;
+        if value == UsdPerHour::ZERO { 0.0 } else { (value - self.bound).dollars() / value.dollars() }
     }
 }

@@ -11,8 +11,6 @@ use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpr
 /// A scheduling rule of a pod that the program does not contain; the plan says how many pods carry each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnmodelledRule {
-    /// Preferred affinities of any kind.
-    Preference,
     /// Persistent volume claims (their zone and the attach limit).
     Volume,
     /// `resourceClaims` (dynamic resource allocation).
@@ -24,7 +22,6 @@ impl UnmodelledRule {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Preference => "scheduling preferences",
             Self::Volume => "persistent volumes",
             Self::ResourceClaim => "resource claims",
         }

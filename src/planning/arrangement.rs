@@ -92,10 +92,10 @@ pub enum Block {
     },
 }
 
-/// A class of a free block.
+/// The pods of a class of a free block, or of all classes of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreeClass {
-    /// Class of the demand.
+    /// Class of the demand; the first of the group.
     pub class: usize,
     /// How many, in units of `each` pods.
     pub pods: u32,
@@ -103,8 +103,10 @@ pub struct FreeClass {
     pub each: u32,
     /// See `Demand::ranks`.
     pub rank: u32,
-    /// One unit per cell.
+    /// One unit per class and cell.
     pub units: Vec<usize>,
+    /// What a pod of each unit forgoes, micro-dollars per hour.
+    pub forgone: Vec<i64>,
 }
 
 /// A term of a free block.
@@ -112,6 +114,8 @@ pub struct FreeClass {
 pub struct FreeTerm {
     /// What it asks for.
     pub kind: TermKind,
+    /// What it is worth to each owner where it may be broken, micro-dollars per hour.
+    pub worth: Option<i64>,
     /// Whether the owners of an affinity start by themselves, in one domain.
     pub founders: bool,
     /// The domains, by name.
@@ -324,7 +328,7 @@ impl Arrangement {
         // What a node rule counts it counts as one, so a bundle may be counted only by rules that admit none or any number.
         let everywhere = || all_ties.on_node.values().chain([&all_ties.anywhere]);
         let sound = |&class: &usize| {
-            left[class] as usize == demand.classes[class].pods.len()
+            left[class] as usize == demand.pods_of(class).len()
                 && everywhere().all(|ties| {
                     let counts =
                         |&(rule, role): &(usize, Role)| role == Role::Guard || matches!(made.rules[rule].most, 0 | u32::MAX);
@@ -357,7 +361,7 @@ impl Arrangement {
         (made.units, made.partial) = (bundled, partial);
         for members in components(demand, &active, &in_bundle) {
             match members.as_slice() {
-                &[class] if demand.classes[class].cells.is_empty() => {
+                &[class] if demand.classes[class].cells.is_empty() && !demand.has_preferences(class) => {
                     let scope = demand.classes[class].scope;
                     if !is_bundle(demand, class) {
                         made.add_unit(class, scope, left[class], left[class], &ties[class]);
@@ -394,7 +398,9 @@ impl Arrangement {
                     quantities[fullest] -= 1;
                 },
                 Block::OneDomain { .. } => {}
-                Block::Free { terms, .. } => while terms.iter().any(|term| term.mend(&self.units, quantities)) {},
+                Block::Free { terms, .. } => {
+                    while terms.iter().filter(|term| term.worth.is_none()).any(|term| term.mend(&self.units, quantities)) {}
+                }
             }
         }
     }
@@ -403,9 +409,12 @@ impl Arrangement {
     fn tied(&mut self, demand: &Demand, left: &[u32], members: &[usize], ties: &AllTies, holds: Holds<'_>) {
         let terms: BTreeSet<usize> = members.iter().flat_map(|&class| label_terms(demand, class)).collect();
         let own = Members::of(demand, members);
-        if let [number] = terms.iter().copied().collect::<Vec<usize>>()[..] {
-            let term = &demand.terms[number];
-            let (owners, counted) = (&own.owners[number], &own.counted[number]);
+        let plain = !members.iter().any(|&class| demand.has_preferences(class));
+        if let ([number], true) = (&terms.iter().copied().collect::<Vec<usize>>()[..], plain)
+            && !demand.terms[*number].may_break()
+        {
+            let term = &demand.terms[*number];
+            let (owners, counted) = (&own.owners[*number], &own.counted[*number]);
             match (&term.kind, members) {
                 _ if members.iter().any(|&class| is_bundle(demand, class) || tells_nodes_apart(demand, class)) => {}
                 _ if !term.base.is_empty() => {}
@@ -492,44 +501,50 @@ impl Arrangement {
         ties: &AllTies,
         holds: Holds<'_>,
     ) {
-        let mut classes: Vec<FreeClass> = Vec::new();
-        let mut domains_of: BTreeMap<usize, &BTreeMap<String, String>> = BTreeMap::new();
+        let mut classes: BTreeMap<usize, FreeClass> = BTreeMap::new();
+        let nowhere = BTreeMap::new();
+        // Per unit its class and its domains.
+        let mut places: BTreeMap<usize, (usize, &BTreeMap<String, String>)> = BTreeMap::new();
         for &class in members {
             let of = &demand.classes[class];
             // A pod that owns a spread or an affinity needs a node that has the label.
-            let needed = of.ties.owns.iter().map(|&term| &demand.terms[term]);
+            let needed = of.ties.owns.iter().map(|&term| &demand.terms[term]).filter(|term| term.worth.is_none());
             let needed: Vec<&str> =
                 needed.filter(|term| !term.is_per_node() && term.kind != TermKind::Apart).map(|term| term.key.as_str()).collect();
             let (pods, each) = if is_bundle(demand, class) { (1, left[class]) } else { (left[class], 1) };
-            let mut units = Vec::new();
-            for cell in &of.cells {
-                if needed.iter().all(|key| cell.domains.contains_key(*key)) && holds(&[(class, each)], cell.scope) {
-                    let unit = self.add_unit(class, cell.scope, 0, pods, ties.at(class, &cell.domains));
+            let rank = demand.ranks[class].unwrap_or(u32::MAX);
+            let of_group = || FreeClass { class, pods, each, rank, units: Vec::new(), forgone: Vec::new() };
+            let group = classes.entry(of.group).or_insert_with(of_group);
+            let whole = of.cells.is_empty().then_some((&nowhere, of.scope, 0));
+            for (domains, scope, forgone) in
+                whole.into_iter().chain(of.cells.iter().map(|cell| (&cell.domains, cell.scope, cell.forgone)))
+            {
+                if needed.iter().all(|key| domains.contains_key(*key)) && holds(&[(class, each)], scope) {
+                    let unit = self.add_unit(class, scope, 0, pods, ties.at(class, domains));
                     self.units[unit].pods = vec![(class, each)];
-                    domains_of.insert(unit, &cell.domains);
-                    units.push(unit);
+                    places.insert(unit, (class, domains));
+                    group.units.push(unit);
+                    group.forgone.push(of.forgone + forgone);
                 }
             }
-            classes.push(FreeClass { class, pods, each, rank: demand.ranks[class].unwrap_or(u32::MAX), units });
         }
+        let classes: Vec<FreeClass> = classes.into_values().collect();
         let terms = terms.iter().map(|&number| {
             let term = &demand.terms[number];
-            let supporters = if term.kind == TermKind::Near { demand.supporters(number) } else { None };
+            let supporters = if term.kind == TermKind::Near && !term.may_break() { demand.supporters(number) } else { None };
             let mut domains: BTreeMap<&String, FreeDomain> = BTreeMap::new();
-            for class in &classes {
-                let ties = &demand.classes[class.class].ties;
-                let supports = |of: &Vec<usize>| of.contains(&class.class) || ties.owns.contains(&number);
+            for (&unit, &(class, domains_of_unit)) in &places {
+                let ties = &demand.classes[class].ties;
+                let supports = |of: &Vec<usize>| of.contains(&class) || ties.owns.contains(&number);
                 let counts = supporters.as_ref().is_none_or(supports);
                 let (owns, counted) = (ties.owns.contains(&number), counts && ties.counted_by.contains(&number));
-                for &unit in &class.units {
-                    let Some(domain) = domains_of.get(&unit).and_then(|domains| domains.get(&term.key)) else { continue };
-                    let domain = domains.entry(domain).or_default();
-                    match (owns, counted) {
-                        (true, true) => domain.both.push(unit),
-                        (true, false) => domain.owners.push(unit),
-                        (false, true) => domain.counted.push(unit),
-                        (false, false) => {}
-                    }
+                let Some(domain) = domains_of_unit.get(&term.key) else { continue };
+                let domain = domains.entry(domain).or_default();
+                match (owns, counted) {
+                    (true, true) => domain.both.push(unit),
+                    (true, false) => domain.owners.push(unit),
+                    (false, true) => domain.counted.push(unit),
+                    (false, false) => {}
                 }
             }
             if let TermKind::Spread { universe, .. } = &term.kind {
@@ -543,7 +558,8 @@ impl Arrangement {
                 }
             }
             let founders = term.kind == TermKind::Near && supporters.is_none();
-            FreeTerm { kind: term.kind.clone(), founders, domains: domains.into_values().collect() }
+            let worth = term.worth.filter(|_| term.may_break());
+            FreeTerm { kind: term.kind.clone(), worth, founders, domains: domains.into_values().collect() }
         });
         let terms = terms.collect();
         self.blocks.push(Block::Free { classes, terms });
@@ -596,7 +612,7 @@ impl Members {
     }
 }
 
-/// The active classes outside bundles, grouped by the terms over topology labels that they share.
+/// The active classes outside bundles, grouped by the terms over topology labels and the pods that they share.
 fn components(demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> Vec<Vec<usize>> {
     let classes: Vec<usize> = (0..demand.classes.len()).filter(|class| active[*class] && !in_bundle.contains(class)).collect();
     let mut root: Vec<usize> = (0..demand.classes.len()).collect();
@@ -608,9 +624,11 @@ fn components(demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> 
         class
     }
     let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut of_group: BTreeMap<usize, usize> = BTreeMap::new();
     for &class in &classes {
-        for term in label_terms(demand, class) {
-            let other = *first.entry(term).or_insert(class);
+        let kin = *of_group.entry(demand.classes[class].group).or_insert(class);
+        let others = label_terms(demand, class).map(|term| *first.entry(term).or_insert(class));
+        for other in others.chain([kin]) {
             let (a, b) = (find(&mut root, class), find(&mut root, other));
             root[a.max(b)] = a.min(b);
         }

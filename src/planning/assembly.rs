@@ -26,7 +26,7 @@ pub(super) struct DealtNode {
     pods: Vec<usize>,
 }
 
-/// Takes the pods of the tier's patterns out of `waiting` (per class of the demand), and sizes each node down to the cheapest
+/// Takes the pods of the tier's patterns out of `waiting` (per group of the demand), and sizes each node down to the cheapest
 /// offering that holds it.
 pub(super) fn deal(
     solved: &SolvedTier,
@@ -35,6 +35,7 @@ pub(super) fn deal(
     holders: &mut Holders<'_>,
 ) -> Vec<DealtNode> {
     let mut made = Vec::new();
+    let demand = holders.demand();
     let program = &solved.program;
     let mut sized: FxHashMap<(Load, usize), (Arc<Load>, usize)> = FxHashMap::default();
     for node in dealing::deal(program, &solved.solution) {
@@ -46,8 +47,9 @@ pub(super) fn deal(
         }
         let mut pods = Vec::new();
         for &(class, count) in &counts {
-            let count = (count as usize).min(waiting[class].len());
-            pods.extend(waiting[class].drain(..count));
+            let waiting = &mut waiting[demand.classes[class].group];
+            let count = (count as usize).min(waiting.len());
+            pods.extend(waiting.drain(..count));
         }
         if pods.is_empty() {
             continue;

@@ -13,6 +13,8 @@
 //!   near      owners_z <= N t_z, t_z in {0, 1}, t_z <= counted_z that are no owners; where there are none at all: sum_z t_z <= 1
 //!             and t_z <= T_z
 //!   apart     counted owners: T_z <= 1 where they stand;  owners that are not counted: T_z = 0 where they stand
+//!   soft      s_z owners are too many in domain z, at the worth of the rule each: the rows above with s_z to spare;
+//!             what a unit's pods forgo wherever they stand is the cost of q_u
 //! ```
 //! The last rule for affinities is stricter than the final state needs: owners may not be each other's only company in two domains.
 //! With it the plan holds in whatever order the pods are bound.
@@ -32,7 +34,7 @@ pub(super) enum Chosen {
     /// Equal blocks of one domain: one choice per option.
     OneDomain { blocks: Vec<usize>, options: Vec<usize> },
     /// A free block: one choice per unit of each class.
-    Free { block: usize, counts: Vec<Vec<usize>> },
+    Free { block: usize, counts: Vec<Vec<usize>>, left_out: Vec<usize> },
 }
 
 /// The choices of an arrangement.
@@ -45,6 +47,13 @@ pub(super) struct Choices {
 
 /// The pods of units as terms of a row.
 type Terms<'a> = &'a dyn Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, i64)>;
+
+/// Of some units: their pods as terms of a row, the most that they can be, and what they are at the start.
+struct Counting<'a> {
+    rows: Terms<'a>,
+    all: &'a dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
+    now: &'a dyn Fn(&mut dyn Iterator<Item = usize>) -> i64,
+}
 
 /// Equal blocks have equal keys.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -161,25 +170,26 @@ impl Choices {
     ) -> Chosen {
         let start = greedy(classes, terms);
         let mut choice_of: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut counts = Vec::with_capacity(classes.len());
+        let (mut counts, mut outs) = (Vec::with_capacity(classes.len()), Vec::with_capacity(classes.len()));
         for class in classes {
             let pods = i64::from(class.pods);
             let placed = |unit: &usize| start.get(unit).copied().unwrap_or(0);
             let first = self.choices.len();
-            for unit in &class.units {
+            for (unit, &forgone) in class.units.iter().zip(&class.forgone) {
                 choice_of.insert(*unit, self.choices.len());
-                self.add(0, pods, placed(unit), 0, vec![(class_of[*unit], 1)]);
+                self.add(0, pods, placed(unit), forgone, vec![(class_of[*unit], 1)]);
             }
             let out = pods - class.units.iter().map(placed).sum::<i64>();
             let units: Vec<usize> = (first..self.choices.len()).collect();
             let left_out = self.add(0, pods, out, penalty(class.class).saturating_mul(i64::from(class.each)), Vec::new());
             self.row(units.iter().copied().chain([left_out]).map(|choice| (choice, 1)), pods, pods);
             counts.push(units);
+            outs.push(left_out);
         }
         for term in terms {
             self.term(term, &choice_of, &start, classes);
         }
-        Chosen::Free { block, counts }
+        Chosen::Free { block, counts, left_out: outs }
     }
 
     /// The rows of a term of a free block.
@@ -199,23 +209,16 @@ impl Choices {
         };
         // A switch that is on where any of `units` has pods.
         let mut switches: Vec<(usize, usize)> = Vec::new();
+        if let Some(worth) = term.worth {
+            return self.soft_term(term, worth, &Counting { rows: &rows, all: &all, now: &now });
+        }
         match &term.kind {
-            TermKind::Spread { max_skew, grounded, .. } => {
+            TermKind::Spread { max_skew, .. } => {
                 let skew = i64::from(*max_skew);
-                let universe = || term.domains.iter().filter(|domain| domain.in_universe);
-                let filled = universe().map(|domain| i64::from(domain.base) + now(&mut counted(domain)));
-                let least = filled.min().unwrap_or(0);
-                let level = (!grounded && universe().next().is_some()).then(|| {
-                    let upper = universe().map(|domain| i64::from(domain.base) + all(&mut counted(domain))).min().unwrap_or(0);
-                    self.add(0, upper, least, 0, Vec::new())
-                });
-                let below = level.map(|level| (level, -1));
+                let below = self.level(term, &Counting { rows: &rows, all: &all, now: &now }).map(|level| (level, -1));
                 for domain in &term.domains {
                     let here = rows(&mut counted(domain));
                     let base = i64::from(domain.base);
-                    if domain.in_universe && level.is_some() {
-                        self.row(here.iter().copied().chain(below), -base, LARGEST_AMOUNT);
-                    }
                     if owners(domain).next().is_none() {
                         continue;
                     }
@@ -271,6 +274,94 @@ impl Choices {
         }
     }
 
+    /// A choice that is at most the number of pods in the least filled domain of a spread's universe; `None` where that counts as
+    /// empty, and for other terms.
+    fn level(&mut self, term: &FreeTerm, of: &Counting<'_>) -> Option<usize> {
+        let TermKind::Spread { grounded: false, .. } = &term.kind else { return None };
+        let universe = || term.domains.iter().filter(|domain| domain.in_universe);
+        let least = universe().map(|domain| i64::from(domain.base) + (of.now)(&mut counted(domain))).min()?;
+        let upper = universe().map(|domain| i64::from(domain.base) + (of.all)(&mut counted(domain))).min()?;
+        let level = self.add(0, upper, least, 0, Vec::new());
+        for domain in universe() {
+            let here = (of.rows)(&mut counted(domain));
+            self.row(here.into_iter().chain([(level, -1)]), -i64::from(domain.base), LARGEST_AMOUNT);
+        }
+        Some(level)
+    }
+
+    /// The rows of a term that owners may break at its `worth` each. Their cost is never more than what the broken rule is worth, so
+    /// the bound holds.
+    fn soft_term(&mut self, term: &FreeTerm, worth: i64, of: &Counting<'_>) {
+        let now = |units: &[usize]| (of.now)(&mut units.iter().copied());
+        let all = |units: &[usize]| (of.all)(&mut units.iter().copied());
+        let level = self.level(term, of);
+        for domain in &term.domains {
+            let (owners, counted): (Vec<usize>, Vec<usize>) = (owners(domain).collect(), counted(domain).collect());
+            if owners.is_empty() {
+                continue;
+            }
+            let (most, base) = (all(&owners), i64::from(domain.base));
+            let here = (of.rows)(&mut owners.iter().copied());
+            let alike = domain.counted.is_empty() && domain.owners.is_empty() && base == 0;
+            match &term.kind {
+                TermKind::Spread { max_skew, .. } => {
+                    let skew = i64::from(*max_skew);
+                    let least = level.map_or(0, |level| self.choices[level].start);
+                    let over = (now(&counted) + base - least - skew).max(0);
+                    let below = level.map(|level| (level, -1));
+                    let rows = (of.rows)(&mut counted.iter().copied());
+                    if alike {
+                        let spare = self.add(0, most, over, worth, Vec::new());
+                        self.row(rows.into_iter().chain(below).chain([(spare, -1)]), -LARGEST_AMOUNT, skew);
+                        continue;
+                    }
+                    // Either the domain keeps to the skew but for the spare owners, or all owners are too many.
+                    let keeps = over <= now(&owners);
+                    let spare = self.add(0, most, over.min(now(&owners)), worth, Vec::new());
+                    let keep = self.add(0, 1, i64::from(keeps), 0, Vec::new());
+                    self.row(here.into_iter().chain([(spare, -1), (keep, -most)]), -LARGEST_AMOUNT, 0);
+                    let total = all(&counted) + base;
+                    let rows = rows.into_iter().chain(below).chain([(spare, -1), (keep, total)]);
+                    self.row(rows, -LARGEST_AMOUNT, skew + total - base);
+                }
+                TermKind::Near if base > 0 => {}
+                TermKind::Near => {
+                    let met = now(&counted) > 0;
+                    let spare = self.add(0, most, if met { 0 } else { now(&owners) }, worth, Vec::new());
+                    let meets = self.add(0, 1, i64::from(met), 0, Vec::new());
+                    self.row(here.into_iter().chain([(spare, -1), (meets, -most)]), -LARGEST_AMOUNT, 0);
+                    let company = (of.rows)(&mut counted.iter().copied());
+                    self.row(company.into_iter().chain([(meets, -1)]), 0, LARGEST_AMOUNT);
+                }
+                TermKind::Apart => {
+                    let strangers = now(&domain.counted) > 0;
+                    let alone = (now(&domain.both) - 1).max(0);
+                    let start = if strangers || base > 0 { now(&owners) } else { alone };
+                    let spare = self.add(0, most, start, worth, Vec::new());
+                    if base > 0 {
+                        self.row(here.into_iter().chain([(spare, -1)]), -LARGEST_AMOUNT, 0);
+                        continue;
+                    }
+                    let both = (of.rows)(&mut domain.both.iter().copied());
+                    self.row(both.into_iter().chain([(spare, -1)]), -LARGEST_AMOUNT, 1);
+                    if !domain.counted.is_empty() {
+                        let switch = self.switch(&mut domain.counted.iter().copied(), of.rows, of.all, of.now);
+                        self.row(here.into_iter().chain([(spare, -1), (switch, most)]), -LARGEST_AMOUNT, most);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What unplaced pods cost that choices leave out, micro-dollars per hour.
+    pub(super) fn left_out(&self, values: &[i64]) -> i64 {
+        let of = |chosen: &Chosen| match chosen {
+            Chosen::Free { left_out, .. } => left_out.iter().map(|&out| values[out].saturating_mul(self.choices[out].cost)).sum(),
+            _ => 0,
+        };
+        self.chosen.iter().map(of).fold(0, i64::saturating_add)
+    }
+
     /// A choice of 0 or 1 that is 1 where any of `units` has pods.
     fn switch(
         &mut self,
@@ -322,7 +413,7 @@ impl Choices {
                         }
                     }
                 }
-                Chosen::Free { block, counts } => {
+                Chosen::Free { block, counts, .. } => {
                     let Block::Free { classes, .. } = &arrangement.blocks[*block] else { continue };
                     for (class, counts) in classes.iter().zip(counts) {
                         class.units.iter().zip(counts).for_each(|(&unit, &choice)| quantities[unit] += value(choice));
@@ -365,7 +456,7 @@ fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
     for class in order {
         for _ in 0..class.pods {
             let open = class.units.iter().copied().filter(|&unit| state.admits(unit));
-            let Some(unit) = open.min_by_key(|&unit| (state.crowding(unit), unit)) else { break };
+            let Some(unit) = open.min_by_key(|&unit| (state.forgone(unit), state.crowding(unit), unit)) else { break };
             state.place(unit);
         }
     }
@@ -376,6 +467,8 @@ struct Greedy<'a> {
     terms: &'a [FreeTerm],
     /// Pods of one of each unit.
     each: BTreeMap<usize, i64>,
+    /// What a pod of each unit forgoes wherever it stands.
+    forgone: BTreeMap<usize, i64>,
     /// Per unit: term, domain, whether it owns the term, whether it is counted.
     places: BTreeMap<usize, Vec<(usize, usize, bool, bool)>>,
     /// Per term and domain: pods that are counted, and owners.
@@ -399,7 +492,9 @@ impl<'a> Greedy<'a> {
         let zeros: Vec<Vec<i64>> = terms.iter().map(|term| vec![0; term.domains.len()]).collect();
         let base = |term: &FreeTerm| term.domains.iter().map(|domain| i64::from(domain.base)).collect();
         let counted = terms.iter().map(base).collect();
-        Self { terms, each, places, counted, owners: zeros, placed: BTreeMap::new() }
+        let forgone = |class: &FreeClass| class.units.iter().copied().zip(class.forgone.iter().copied()).collect::<Vec<_>>();
+        let forgone = classes.iter().flat_map(forgone).collect();
+        Self { terms, each, forgone, places, counted, owners: zeros, placed: BTreeMap::new() }
     }
 
     fn places(&self, unit: usize) -> &[(usize, usize, bool, bool)] {
@@ -407,27 +502,37 @@ impl<'a> Greedy<'a> {
     }
 
     fn admits(&self, unit: usize) -> bool {
-        self.places(unit).iter().all(|&(term, domain, owns, counts)| {
-            let (of, here) = (&self.terms[term], self.counted[term][domain]);
-            let more = if counts { self.each[&unit] } else { 0 };
-            let after = here + more;
-            let guarded = owns || self.owners[term][domain] > 0;
-            match &of.kind {
-                TermKind::Spread { max_skew, grounded, .. } => {
-                    let universe = of.domains.iter().zip(&self.counted[term]).enumerate().filter(|(_, (d, _))| d.in_universe);
-                    let least = universe.map(|(at, (_, &n))| if at == domain { n + more } else { n }).min().unwrap_or(0);
-                    !guarded || after - if *grounded { 0 } else { least } <= i64::from(*max_skew)
-                }
-                TermKind::Near => {
-                    let nobody = self.counted[term].iter().all(|&n| n == 0);
-                    !owns || if of.founders { here > 0 || (nobody && counts) } else { self.targets(term, domain) > 0 }
-                }
-                TermKind::Apart => {
-                    let stranger = self.strangers(term, domain) + i64::from(owns && !counts) > 0;
-                    !guarded || after <= i64::from(!stranger)
-                }
+        let hard = |place: &&(usize, usize, bool, bool)| self.terms[place.0].worth.is_none();
+        self.places(unit).iter().filter(hard).all(|&place| self.keeps(unit, place))
+    }
+
+    /// What a pod more of `unit` would forgo.
+    fn forgone(&self, unit: usize) -> i64 {
+        let broken = self.places(unit).iter().filter(|&&place| !self.keeps(unit, place));
+        self.forgone[&unit] + broken.filter_map(|place| self.terms[place.0].worth).sum::<i64>()
+    }
+
+    /// Whether a term holds in a domain with a pod more of `unit`.
+    fn keeps(&self, unit: usize, (term, domain, owns, counts): (usize, usize, bool, bool)) -> bool {
+        let (of, here) = (&self.terms[term], self.counted[term][domain]);
+        let more = if counts { self.each[&unit] } else { 0 };
+        let after = here + more;
+        let guarded = owns || self.owners[term][domain] > 0;
+        match &of.kind {
+            TermKind::Spread { max_skew, grounded, .. } => {
+                let universe = of.domains.iter().zip(&self.counted[term]).enumerate().filter(|(_, (d, _))| d.in_universe);
+                let least = universe.map(|(at, (_, &n))| if at == domain { n + more } else { n }).min().unwrap_or(0);
+                !guarded || after - if *grounded { 0 } else { least } <= i64::from(*max_skew)
             }
-        })
+            TermKind::Near => {
+                let nobody = self.counted[term].iter().all(|&n| n == 0);
+                !owns || if of.founders { here > 0 || (nobody && counts) } else { self.targets(term, domain) > 0 }
+            }
+            TermKind::Apart => {
+                let stranger = self.strangers(term, domain) + i64::from(owns && !counts) > 0;
+                !guarded || after <= i64::from(!stranger)
+            }
+        }
     }
 
     /// Pods that are counted and own nothing, in a domain; those that run are such.

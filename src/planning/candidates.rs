@@ -60,6 +60,11 @@ impl<'a> Holders<'a> {
         self.supply
     }
 
+    /// What is to be placed.
+    pub(super) fn demand(&self) -> &'a Demand {
+        self.demand
+    }
+
     /// The load of `counts`, pairs of a class of the demand and how many pods of it, on a node like `offer`: pods that the offer's
     /// domains matter to stay in them.
     pub(super) fn load(&self, template: usize, offer: usize, counts: impl Iterator<Item = (usize, u32)>) -> Load {

@@ -22,12 +22,16 @@ use crate::domain::requirement::Requirements;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
-use crate::domain::topology::{HostPort, TopologySpread};
+use crate::domain::topology::{HostPort, TopologySpread, Wish};
+use crate::planning::PreferencePolicy;
+use crate::planning::preferences::{NodeWishes, Priced};
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::{Collected, Kind, Restriction, Settled, SettledKind, Term, TermKind, Ties};
 use crate::planning::{standing, terms};
 
-/// Pods that the program cannot tell apart.
+/// Pods that the program cannot tell apart, placed in one way.
+///
+/// Pods with soft rules may be placed in several ways, a class for each: those classes are one *group* and share their pods.
 #[derive(Clone, Debug)]
 pub struct PodClass {
     /// What one pod asks for.
@@ -42,8 +46,19 @@ pub struct PodClass {
     pub ties: Ties,
     /// Where its pods may stand, as far as its terms tell places apart; empty where they do not.
     pub cells: Vec<PodCell>,
+    /// Index into [`Demand::groups`].
+    pub group: usize,
+    /// What each of its pods forgoes, micro-dollars per hour.
+    pub forgone: i64,
+}
+
+/// Pods of which the program decides how many belong to which class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
     /// Indices into `ClusterView::pods`, ascending.
     pub pods: Vec<usize>,
+    /// Classes, ascending; the last gives up every soft rule that can be given up.
+    pub classes: Vec<usize>,
 }
 
 /// Classes whose pods have to stand on one node, all of them: the owners of an affinity under `kubernetes.io/hostname` that nobody
@@ -71,6 +86,8 @@ pub struct PodCell {
     pub domains: BTreeMap<String, String>,
     /// Index into [`Demand::scopes`]: the offers of the class in these domains.
     pub scope: usize,
+    /// What a pod forgoes there, micro-dollars per hour.
+    pub forgone: i64,
 }
 
 /// Where pods may run, whatever their size.
@@ -87,6 +104,8 @@ pub struct Demand {
     pub dimensions: Vec<ResourceName>,
     /// Classes in an order that does not depend on that of the pods.
     pub classes: Vec<PodClass>,
+    /// Groups of classes.
+    pub groups: Vec<Group>,
     /// Scopes; no two are equal.
     pub scopes: Vec<Scope>,
     /// Rules between pods.
@@ -98,12 +117,26 @@ pub struct Demand {
     /// Per class after how many others its pods can be bound: 0 for pods that need nobody, one more than those that they need to be
     /// near to; `None` for pods that only wait for one another.
     pub ranks: Vec<Option<u32>>,
-    /// Class of each pod, by its index.
+    /// Class of each pod, by its index: the last of its group.
     pub class_of: Vec<usize>,
+    /// What each soft rule of a pod is worth, micro-dollars per hour, by the kind of pods; empty where no rule has a price.
+    pub worth: Vec<PricedKind>,
 }
 
-/// A scope, the labels that divide it, and the names of nodes that count.
-type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>);
+/// Pods of one spec, namespace and set of labels, and what their preferences are worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PricedKind {
+    /// Index into `ClusterView::pods` of the first.
+    pub pod: usize,
+    /// By soft rule, see `PodSpec::soft_rules`; zero where one has no price.
+    pub worth: Vec<i64>,
+}
+
+/// A scope, the labels that divide it, the names of nodes that count, and what pods prefer.
+type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, &'a NodeWishes<'a>);
+
+/// What makes kinds of pods one group: priority, requests, wishes, and scope, ties and forgone worth of each way to place them.
+type GroupKey<'a> = (i32, &'a Resources, &'a NodeWishes<'a>, Vec<(usize, &'a Ties, i64)>);
 
 /// What decides where a pod may run.
 type Signature<'a> = (&'a [Requirements], &'a [Requirements], &'a [Toleration]);
@@ -111,12 +144,9 @@ type Signature<'a> = (&'a [Requirements], &'a [Requirements], &'a [Toleration]);
 impl Demand {
     /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
-    pub fn new(cluster: &ClusterView, supply: &Supply) -> Self {
-        let pods = &cluster.pods;
+    pub fn new(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy) -> Self {
         let (kinds, members, settled) = kinds(cluster);
         let mut reach = Reach::default();
-        let Collected { terms, ports, ties, restrictions } =
-            terms::collect(&kinds, &settled, &mut |spec, spread| reach.universe(supply, spec, spread));
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
         for (&(alternatives, volumes, tolerations), scope) in &mut by_signature {
@@ -126,53 +156,86 @@ impl Demand {
             }
             *scope = scopes.number(found);
         }
-
-        let mut grouped: BTreeMap<(usize, &Resources, i32, &Ties), Vec<usize>> = BTreeMap::new();
-        let mut restricted: BTreeMap<(usize, &Restriction), usize> = BTreeMap::new();
-        for ((kind, (ties, restriction)), found) in kinds.iter().zip(ties.iter().zip(&restrictions)).zip(members) {
-            let whole = by_signature[&signature(kind.spec)];
-            let scope = *restricted.entry((whole, restriction)).or_insert_with(|| {
-                if *restriction == Restriction::default() {
-                    return whole;
+        let mut worth = Vec::new();
+        let priced: Vec<Priced<'_>> = kinds
+            .iter()
+            .zip(&members)
+            .map(|(kind, pods)| {
+                let scope = &scopes.list[by_signature[&signature(kind.spec)]];
+                let priced = Priced::new(kind, policy, supply, scope, &mut reach);
+                if let (Some(&pod), true) = (pods.first(), priced.worth.iter().any(|&worth| worth > 0)) {
+                    worth.push(PricedKind { pod, worth: priced.worth.clone() });
                 }
-                let part = scopes.list[whole].restricted(supply, restriction);
-                scopes.number(part)
-            });
-            let key = (scope, &kind.spec.requests, kind.spec.priority, ties);
-            grouped.entry(key).or_default().extend(found);
+                priced
+            })
+            .collect();
+        worth.sort_by_key(|of| of.pod);
+        // A kind for each way in which pods may be placed, those of one kind in a row.
+        let ways = kinds
+            .iter()
+            .zip(&priced)
+            .flat_map(|(kind, priced)| priced.variants.iter().map(|variant| Kind { soft: variant.soft.as_slice(), ..*kind }));
+        let ways: Vec<Kind<'_>> = ways.collect();
+        let Collected { terms, ports, ties, restrictions } =
+            terms::collect(&ways, &settled, &mut |spec, spread| reach.universe(supply, spec, spread));
+
+        let mut grouped: BTreeMap<GroupKey<'_>, Vec<usize>> = BTreeMap::new();
+        let mut restricted: BTreeMap<(usize, &Restriction), usize> = BTreeMap::new();
+        let mut way = 0;
+        for ((kind, priced), found) in kinds.iter().zip(&priced).zip(members) {
+            let whole = by_signature[&signature(kind.spec)];
+            let mut placed = Vec::with_capacity(priced.variants.len());
+            for variant in &priced.variants {
+                let restriction = &restrictions[way];
+                let scope = *restricted.entry((whole, restriction)).or_insert_with(|| {
+                    if *restriction == Restriction::default() {
+                        return whole;
+                    }
+                    let part = scopes.list[whole].restricted(supply, restriction);
+                    scopes.number(part)
+                });
+                placed.push((scope, &ties[way], variant.forgone));
+                way += 1;
+            }
+            // A rule that no placement can break asks for nothing: of two ways that are alike the first forgoes less.
+            let mut known = BTreeSet::new();
+            placed.retain(|&(scope, ties, _)| known.insert((scope, ties)));
+            grouped.entry((kind.spec.priority, &kind.spec.requests, &priced.wishes, placed)).or_default().extend(found);
         }
         let names: BTreeSet<&ResourceName> =
             kinds.iter().flat_map(|kind| kind.spec.requests.iter().map(|(name, _)| name)).collect();
         let dimensions: Vec<ResourceName> = names.into_iter().cloned().collect();
-        let mut class_of = vec![0; pods.len()];
-        let mut classes = Vec::with_capacity(grouped.len());
-        let mut cells: FxHashMap<Division<'_>, Vec<PodCell>> = FxHashMap::default();
-        for ((scope, requests, priority, ties), mut members) in grouped {
-            members.sort_unstable();
-            for &pod in &members {
-                class_of[pod] = classes.len();
+        let mut class_of = vec![0; cluster.pods.len()];
+        let (mut classes, mut groups): (Vec<PodClass>, Vec<Group>) = (Vec::new(), Vec::new());
+        let mut divisions = Divisions { supply, known: FxHashMap::default(), forgone: BTreeMap::new() };
+        for ((priority, requests, wishes, ways), mut pods) in grouped {
+            pods.sort_unstable();
+            let first = classes.len();
+            for (scope, ties, forgone) in ways {
+                let cells = divisions.cells(scope, ties, &terms, wishes, &mut reach, &mut scopes);
+                let request = amounts(requests, &dimensions);
+                let (requests, ties, group) = (requests.clone(), ties.clone(), groups.len());
+                classes.push(PodClass { requests, request, scope, priority, ties, cells, group, forgone });
             }
-            let own = || ties.owns.iter().chain(&ties.counted_by).map(|&term| &terms[term]);
-            let keys: BTreeSet<&str> = own().filter(|term| !term.is_per_node()).map(|term| term.key.as_str()).collect();
-            let mut keys: Vec<&str> = keys.into_iter().collect();
-            let apart = own().filter(|term| term.tells_nodes_apart());
-            let nodes: BTreeSet<&str> = apart.flat_map(|term| term.base.keys().map(String::as_str)).collect();
-            if !nodes.is_empty() {
-                keys.push(labels::HOSTNAME);
-            }
-            let cells = if keys.is_empty() {
-                Vec::new()
-            } else {
-                let divided = || divide(supply, &scopes.list[scope].clone(), &keys, &nodes, &mut scopes);
-                cells.entry((scope, keys.clone(), nodes.clone())).or_insert_with(divided).clone()
-            };
-            let request = amounts(requests, &dimensions);
-            let (requests, ties) = (requests.clone(), ties.clone());
-            classes.push(PodClass { requests, request, scope, priority, ties, cells, pods: members });
+            pods.iter().for_each(|&pod| class_of[pod] = classes.len() - 1);
+            groups.push(Group { pods, classes: (first..classes.len()).collect() });
         }
         let bundles = bundles(&terms, &classes, &mut scopes);
         let ranks = ranks(&terms, &classes);
-        Self { dimensions, classes, scopes: scopes.list, terms, ports, bundles, ranks, class_of }
+        Self { dimensions, classes, groups, scopes: scopes.list, terms, ports, bundles, ranks, class_of, worth }
+    }
+
+    /// How many pods `class` has to itself or shares with the classes of its group.
+    #[must_use]
+    pub fn pods_of(&self, class: usize) -> &[usize] {
+        &self.groups[self.classes[class].group].pods
+    }
+
+    /// Whether the pods of `class` may be placed in other ways too, or forgo something in some places.
+    #[must_use]
+    pub fn has_preferences(&self, class: usize) -> bool {
+        let of = &self.classes[class];
+        self.groups[of.group].classes.len() > 1 || of.cells.iter().any(|cell| cell.forgone > 0)
     }
 
     /// The classes whose pods can be waited for by the owners of `term`, an affinity: they are counted by it, do not own it, and are
@@ -184,6 +247,10 @@ impl Demand {
         let counted: Vec<usize> = classes().filter(|&class| self.classes[class].ties.counted_by.contains(&term)).collect();
         if !counted.is_empty() && counted.iter().all(owns) && self.terms[term].base.is_empty() {
             return None;
+        }
+        if self.terms[term].worth.is_some() {
+            // Whoever gives the rule up needs to wait for nobody.
+            return Some(counted.into_iter().filter(|class| !owns(class)).collect());
         }
         let first = classes().filter(owns).filter_map(|class| self.ranks[class]).min().unwrap_or(0);
         let before = |class: &usize| self.ranks[*class].is_some_and(|rank| rank < first);
@@ -251,12 +318,17 @@ impl Scopes {
     }
 }
 
+/// Whether pods that own the term cannot be bound without others.
+fn needs_company(term: &Term) -> bool {
+    term.kind == TermKind::Near && term.worth.is_none()
+}
+
 /// See [`Demand::ranks`].
 fn ranks(terms: &[Term], classes: &[PodClass]) -> Vec<Option<u32>> {
-    let near = |class: usize| classes[class].ties.owns.iter().copied().filter(|&term| terms[term].kind == TermKind::Near);
+    let near = |class: usize| classes[class].ties.owns.iter().copied().filter(|&term| needs_company(&terms[term]));
     let mut counted: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for class in 0..classes.len() {
-        for &term in classes[class].ties.counted_by.iter().filter(|&&term| terms[term].kind == TermKind::Near) {
+        for &term in classes[class].ties.counted_by.iter().filter(|&&term| needs_company(&terms[term])) {
             counted.entry(term).or_default().push(class);
         }
     }
@@ -292,7 +364,7 @@ fn bundles(terms: &[Term], classes: &[PodClass], scopes: &mut Scopes) -> Vec<Bun
     };
     let mut taken = BTreeSet::new();
     let mut made = Vec::new();
-    for (number, _) in terms.iter().enumerate().filter(|(_, term)| term.kind == TermKind::Near && term.is_per_node()) {
+    for (number, _) in terms.iter().enumerate().filter(|(_, term)| needs_company(term) && term.is_per_node()) {
         let (owners, counted) = (of(number, &|ties| &ties.owns), of(number, &|ties| &ties.counted_by));
         let runs = !terms[number].base.is_empty();
         let closed = !runs && !counted.is_empty() && counted.iter().all(|class| owners.contains(class));
@@ -308,9 +380,53 @@ fn bundles(terms: &[Term], classes: &[PodClass], scopes: &mut Scopes) -> Vec<Bun
     made
 }
 
+/// Scopes divided into cells, each once.
+struct Divisions<'s, 'a> {
+    supply: &'s Supply,
+    known: FxHashMap<Division<'a>, Vec<PodCell>>,
+    /// Per wishes: what is forgone on each offer of each template.
+    forgone: BTreeMap<&'a NodeWishes<'a>, Vec<Vec<i64>>>,
+}
+
+impl<'a> Divisions<'_, 'a> {
+    /// The cells of `scope` for pods with such ties and wishes; none where it makes no difference where the pods stand.
+    fn cells(
+        &mut self,
+        scope: usize,
+        ties: &Ties,
+        terms: &'a [Term],
+        wishes: &'a NodeWishes<'a>,
+        reach: &mut Reach<'a>,
+        scopes: &mut Scopes,
+    ) -> Vec<PodCell> {
+        let own = || ties.owns.iter().chain(&ties.counted_by).map(|&term| &terms[term]);
+        let keys: BTreeSet<&str> = own().filter(|term| !term.is_per_node()).map(|term| term.key.as_str()).collect();
+        let mut keys: Vec<&str> = keys.into_iter().collect();
+        let apart = own().filter(|term| term.tells_nodes_apart());
+        let nodes: BTreeSet<&str> = apart.flat_map(|term| term.base.keys().map(String::as_str)).collect();
+        if !nodes.is_empty() {
+            keys.push(labels::HOSTNAME);
+        }
+        if keys.is_empty() && wishes.is_empty() {
+            return Vec::new();
+        }
+        let forgone =
+            (!wishes.is_empty()).then(|| &*self.forgone.entry(wishes).or_insert_with(|| wishes.forgone(self.supply, reach)));
+        let divided = || divide(self.supply, &scopes.list[scope].clone(), &keys, &nodes, forgone, scopes);
+        self.known.entry((scope, keys.clone(), nodes.clone(), wishes)).or_insert_with(divided).clone()
+    }
+}
+
 /// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`.
-fn divide(supply: &Supply, scope: &Scope, keys: &[&str], nodes: &BTreeSet<&str>, scopes: &mut Scopes) -> Vec<PodCell> {
-    let mut found: BTreeMap<BTreeMap<String, String>, Scope> = BTreeMap::new();
+fn divide(
+    supply: &Supply,
+    scope: &Scope,
+    keys: &[&str],
+    nodes: &BTreeSet<&str>,
+    forgone: Option<&Vec<Vec<i64>>>,
+    scopes: &mut Scopes,
+) -> Vec<PodCell> {
+    let mut found: BTreeMap<(BTreeMap<String, String>, i64), Scope> = BTreeMap::new();
     for (number, (template, offers)) in supply.templates.iter().zip(&scope.offers).enumerate() {
         let values: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
         for offer in offers.iter().flat_map(FixedBitSet::ones) {
@@ -319,11 +435,12 @@ fn divide(supply: &Supply, scope: &Scope, keys: &[&str], nodes: &BTreeSet<&str>,
                 of[offer].clone().filter(|value| matters(key, value)).map(|value| ((*key).to_owned(), value))
             });
             let nowhere = || Scope { offers: vec![None; supply.templates.len()] };
-            let cell = found.entry(defined.collect()).or_insert_with(nowhere);
+            let forgone = forgone.map_or(0, |forgone| forgone[number][offer]);
+            let cell = found.entry((defined.collect(), forgone)).or_insert_with(nowhere);
             cell.offers[number].get_or_insert_with(|| FixedBitSet::with_capacity(template.offers.len())).insert(offer);
         }
     }
-    found.into_iter().map(|(domains, scope)| PodCell { domains, scope: scopes.number(scope) }).collect()
+    found.into_iter().map(|((domains, forgone), scope)| PodCell { domains, scope: scopes.number(scope), forgone }).collect()
 }
 
 /// `resources` as one amount per dimension.
@@ -343,7 +460,8 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
-    let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty();
+    let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));
+    let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty() || wishes(spec);
     let tied = cluster.pods.iter().any(|pod| looks(&pod.spec)) || running().any(|(_, pod)| !pod.spec.apart.is_empty());
     let (kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
         let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
@@ -365,7 +483,7 @@ fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a L
     for (number, spec, namespace, labels) in pods {
         let kind = *by_pointer.entry((Arc::as_ptr(spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
             *known.entry((spec, namespace, labels)).or_insert_with(|| {
-                kinds.push(Kind { spec, namespace, labels, pods: 0 });
+                kinds.push(Kind { spec, namespace, labels, pods: 0, soft: &[] });
                 members.push(Vec::new());
                 kinds.len() - 1
             })
@@ -378,7 +496,7 @@ fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a L
 
 /// Answers where alternatives lead to, each once per market.
 #[derive(Default)]
-struct Reach<'a> {
+pub(super) struct Reach<'a> {
     known: BTreeMap<(usize, &'a Requirements), (FixedBitSet, FixedBitSet)>,
     universes: BTreeMap<NodeFilter<'a>, (BTreeSet<String>, BTreeSet<usize>)>,
 }
@@ -400,7 +518,8 @@ impl<'a> Reach<'a> {
         Scope { offers: offers.collect() }
     }
 
-    fn offers(&mut self, template: &Template, alternatives: &'a [Requirements]) -> Option<FixedBitSet> {
+    /// The offers of `template` that meet one of the alternatives.
+    pub(super) fn offers(&mut self, template: &Template, alternatives: &'a [Requirements]) -> Option<FixedBitSet> {
         let mut found = FixedBitSet::with_capacity(template.offers.len());
         if let Some(standing) = &template.standing {
             found.set(0, alternatives.iter().any(|terms| standing::meets(&standing.labels, terms)));
@@ -419,7 +538,7 @@ impl<'a> Reach<'a> {
 
     /// The domains of a spread constraint: the values of its label on the offers that its node filter admits, and the nodes that
     /// exist among them.
-    fn universe(
+    pub(super) fn universe(
         &mut self,
         supply: &Supply,
         spec: &'a PodSpec,

@@ -16,6 +16,7 @@ use crate::domain::requirement::{Operator, Requirement, Requirements};
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Effect, Taint, Toleration};
+use crate::planning::PreferencePolicy;
 use crate::planning::cost::CostModel;
 use crate::planning::plan::{Planned, plan};
 use crate::solver::SolveConfig;
@@ -148,6 +149,10 @@ pub(super) fn planned(cluster: &ClusterView) -> Planned {
 /// The same within so many units of work.
 pub(super) fn planned_within(cluster: &ClusterView, work: u64) -> Planned {
     let config = SolveConfig { gap: 0.0, work_limit: Some(work), deadline: None, seed: 1 };
-    let costs = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO };
+    let costs = CostModel {
+        volumes: false,
+        fee_per_node: UsdPerHour::ZERO,
+        preferences: PreferencePolicy::Priced { premium_per_mille: 500 },
+    };
     plan(cluster, &catalog(), &costs, &config, &|| Duration::ZERO, &mut |_| {}).expect("the clusters of tests are sound")
 }

@@ -9,15 +9,20 @@ use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
-use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason};
+use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnmetPreference};
 use crate::domain::resources::Resources;
 use crate::planning::replay::replay;
-use crate::planning::verifier::verify;
+use crate::planning::verifier::{unmet_preferences, verify};
 
-/// The least cost at which all pods are placed on new nodes and on those that exist, so that they can be bound in every order; `None` where that is impossible.
+/// The least sum of cost and forgone worth at which all pods are placed on new nodes and on those that exist, so that they can be bound in every order; `None` where that is impossible.
 ///
 /// NodePools are taken without open labels, DaemonSets and `minValues`.
-pub(super) fn cheapest(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass) -> Option<UsdPerHour> {
+pub(super) fn cheapest(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    class: &NodeClass,
+    worth: &dyn Fn(usize, usize) -> UsdPerHour,
+) -> Option<UsdPerHour> {
     let mut offers: Vec<(String, Candidate)> = Vec::new();
     for pool in &cluster.node_pools {
         for sold in &catalog.instance_types {
@@ -36,12 +41,12 @@ pub(super) fn cheapest(cluster: &ClusterView, catalog: &Catalog, class: &NodeCla
     // What no single pod could use anyway is not tried again and again.
     let mut offers: Vec<Site> = offers.into_iter().map(Site::Bought).collect();
     offers.retain(|offer| {
-        let alone = |pod| judged(cluster, catalog, &plan(cluster, catalog, class, &[(vec![pod], offer)]), false);
+        let alone = |pod| judged(cluster, catalog, plan(cluster, catalog, class, &[(vec![pod], offer)]), None).is_some();
         (0..cluster.pods.len()).any(alone)
     });
     offers.extend((0..cluster.nodes.len()).map(Site::Existing));
     offers.sort_by_key(Site::price);
-    let mut search = Search { cluster, catalog, class, offers, best: None };
+    let mut search = Search { cluster, catalog, class, worth, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
 }
@@ -67,6 +72,8 @@ struct Search<'a> {
     cluster: &'a ClusterView,
     catalog: &'a Catalog,
     class: &'a NodeClass,
+    /// Of a soft rule: first pod of the kind, and rule.
+    worth: &'a dyn Fn(usize, usize) -> UsdPerHour,
     /// Cheapest first.
     offers: Vec<Site>,
     best: Option<UsdPerHour>,
@@ -99,8 +106,11 @@ impl Search<'_> {
         if bought.len() == groups.len() {
             let nodes: Vec<(Vec<usize>, &Site)> =
                 groups.iter().cloned().zip(bought.iter().map(|&offer| &self.offers[offer])).collect();
-            if judged(self.cluster, self.catalog, &plan(self.cluster, self.catalog, self.class, &nodes), true) {
-                self.best = Some(cost);
+            let plan = plan(self.cluster, self.catalog, self.class, &nodes);
+            if let Some(value) = judged(self.cluster, self.catalog, plan, Some(self.worth))
+                && self.best.is_none_or(|best| value < best)
+            {
+                self.best = Some(value);
             }
             return;
         }
@@ -149,14 +159,30 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
     let unplaced = Vec::new();
-    Plan { nodes, existing, unplaced, cost, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
+    let (unmet, forgone) = (Vec::new(), UsdPerHour::ZERO);
+    Plan { nodes, existing, unplaced, unmet, cost, forgone, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
 }
 
-/// Whether the plan keeps every rule; `whole` says that it is to place every pod, in whatever order they come.
-fn judged(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, whole: bool) -> bool {
+/// What a plan that keeps every rule costs and forgoes. It is to place every pod, in whatever order they come, where the worth of soft
+/// rules is known; otherwise it is about one pod.
+fn judged(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    mut plan: Plan,
+    worth: Option<&dyn Fn(usize, usize) -> UsdPerHour>,
+) -> Option<UsdPerHour> {
     use crate::planning::verifier::Violation::{NoDomain, PodAffinity, PodAntiAffinity, PodMissing, TopologySpread};
-    let violations = verify(cluster, catalog, plan, &|_| UsdPerHour::ZERO).violations;
-    if !whole {
+    let of_rule = |((pod, rule), pods)| UnmetPreference {
+        pod,
+        rule,
+        pods,
+        worth: worth.map_or(UsdPerHour::ZERO, |worth| worth(pod, rule)),
+    };
+    plan.unmet = unmet_preferences(cluster, catalog, &plan).into_iter().map(of_rule).collect();
+    plan.forgone = plan.unmet.iter().map(|of| of.worth * i64::from(of.pods)).sum();
+    let value = plan.cost + plan.forgone;
+    let violations = verify(cluster, catalog, &plan, &|_| UsdPerHour::ZERO).violations;
+    if worth.is_none() {
         // A pod by itself cannot keep what it asks of others.
         let between_pods = |violation: &_| {
             matches!(
@@ -164,9 +190,10 @@ fn judged(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, whole: bool) ->
                 PodMissing { .. } | TopologySpread { .. } | PodAffinity { .. } | PodAntiAffinity { .. } | NoDomain { .. }
             )
         };
-        return violations.iter().all(between_pods);
+        return violations.iter().all(between_pods).then_some(value);
     }
-    violations.is_empty() && orders(cluster.pods.len()).iter().all(|order| replay(cluster, catalog, plan, order).is_empty())
+    let bound_in = |order: &Vec<usize>| replay(cluster, catalog, &plan, order).is_empty();
+    (violations.is_empty() && orders(cluster.pods.len()).iter().all(bound_in)).then_some(value)
 }
 
 /// Every order of so many pods.

@@ -10,14 +10,17 @@ use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{FirstFitOutcome, Plan, PlannedNode, StopReason};
+use crate::planning::PreferencePolicy;
 use crate::planning::assembly;
 use crate::planning::candidates::Holders;
 use crate::planning::cost::CostModel;
 use crate::planning::demand::Demand;
 use crate::planning::program::{Leftover, Row, TierProgram};
 use crate::planning::reasons;
+use crate::planning::respect::Respected;
 use crate::planning::supply::Supply;
 use crate::planning::tier::{self, Effort, SolvedTier};
+use crate::planning::unmet;
 use crate::solver::{Clock, Progress, SolveConfig, SolveError, Stop};
 
 /// Why there is no plan at all. A pod that fits nowhere is not an error: [`Plan::unplaced`] lists it with its reasons.
@@ -85,9 +88,41 @@ pub fn plan(
     clock: Clock<'_>,
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Planned, PlanError> {
+    if costs.preferences != PreferencePolicy::Respect {
+        return planned(cluster, catalog, costs, config, clock, observer);
+    }
+    let mut respected = Respected::new(cluster);
+    let mut left = config.clone();
+    loop {
+        // Pods that are left may ask for another round, which gets half of what the rounds before it have not used.
+        let round = SolveConfig {
+            work_limit: left.work_limit.map(|work| work.div_ceil(2)),
+            deadline: left.deadline.map(|time| clock() + time.saturating_sub(clock()) / 2),
+            ..left.clone()
+        };
+        let mut made = planned(&respected.cluster, catalog, costs, &round, clock, observer)?;
+        if !respected.relax(made.plan.unplaced.iter().map(|left| left.pod)) {
+            let nodes = (made.plan.nodes.as_slice(), made.origins.as_slice());
+            made.plan.unmet = unmet::preferences(cluster, &made.supply, &made.demand, nodes, &made.plan.existing);
+            return Ok(made);
+        }
+        let work: u64 = made.tiers.iter().map(|tier| tier.work).sum();
+        left.work_limit = left.work_limit.map(|limit| limit.saturating_sub(work));
+    }
+}
+
+/// [`plan`] where preferences are no rules.
+fn planned(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    costs: &CostModel,
+    config: &SolveConfig,
+    clock: Clock<'_>,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Planned, PlanError> {
     let supply = Supply::new(cluster, catalog, costs)?;
-    let demand = Demand::new(cluster, &supply);
-    let mut waiting: Vec<VecDeque<usize>> = demand.classes.iter().map(|class| class.pods.iter().copied().collect()).collect();
+    let demand = Demand::new(cluster, &supply, costs.preferences);
+    let mut waiting: Vec<VecDeque<usize>> = demand.groups.iter().map(|group| group.pods.iter().copied().collect()).collect();
     let weights = supply.weights();
     let mut standing = supply.standing_nodes();
     let mut tiers = Vec::new();
@@ -95,7 +130,8 @@ pub fn plan(
     let mut holders = Holders::new(&supply, &demand);
     let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
     for (at, &weight) in weights.iter().enumerate() {
-        let pods = waiting.iter().map(|pods| u32::try_from(pods.len()).unwrap_or(u32::MAX)).collect();
+        let left = |group: usize| u32::try_from(waiting[group].len()).unwrap_or(u32::MAX);
+        let pods = demand.classes.iter().map(|class| left(class.group)).collect();
         let left = Leftover { pods, nodes: standing.clone(), last: at + 1 == weights.len() };
         let Some(program) = TierProgram::new(&supply, &demand, &left, weight) else { continue };
         let solved = tier::solve(&supply, &demand, &left, program, &mut effort)?;
@@ -116,11 +152,13 @@ pub fn plan(
     let mut left: Vec<usize> = waiting.into_iter().flatten().collect();
     left.sort_unstable();
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
-    let bound = bound.min(cost);
+    let unmet = unmet::preferences(cluster, &supply, &demand, (&nodes, &origins), &existing);
+    let forgone = unmet.iter().map(|of| of.worth * i64::from(of.pods)).sum();
+    let bound = bound.min(cost + forgone);
     // Sizing a node down may close the gap after the engine stopped.
-    let stopped_by = if bound == cost { StopReason::Optimal } else { stop_reason(&tiers) };
+    let stopped_by = if bound == cost + forgone { StopReason::Optimal } else { stop_reason(&tiers) };
     let first_fit = first_fit(&tiers, left.len());
-    let plan = Plan { nodes, existing, unplaced: Vec::new(), cost, bound, first_fit, stopped_by };
+    let plan = Plan { nodes, existing, unplaced: Vec::new(), unmet, cost, forgone, bound, first_fit, stopped_by };
     let mut planned = Planned { plan, tiers, supply, demand, origins };
     planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
     Ok(planned)

@@ -55,7 +55,7 @@ impl Leftover {
     /// Everything, for a tier that is the only one.
     #[must_use]
     pub fn new(supply: &Supply, demand: &Demand) -> Self {
-        let pods = demand.classes.iter().map(|class| u32::try_from(class.pods.len()).unwrap_or(u32::MAX));
+        let pods = (0..demand.classes.len()).map(|class| u32::try_from(demand.pods_of(class).len()).unwrap_or(u32::MAX));
         Self { pods: pods.collect(), nodes: supply.standing_nodes(), last: true }
     }
 }

@@ -2,8 +2,9 @@
 //! domains.
 //!
 //! A *term* is a spread constraint, an affinity or an anti-affinity with everything resolved that it depends on: two pods own the same
-//! term when it means the same for both. A term that no placement of the pods at hand can break is left out, and so are preferences;
-//! that spares most services of one replica any special treatment.
+//! term when it means the same for both. A term that no placement of the pods at hand can break is left out; that spares most services
+//! of one replica any special treatment. A soft rule is a term with a worth: under `kubernetes.io/hostname` the pods that keep it are
+//! a kind of their own, beside those that give it up; under other labels the program counts the pods that are too many.
 //!
 //! Under `kubernetes.io/hostname` every node is a domain of its own, and a term becomes a rule about what stands together on one node.
 //! Under any other label the domains are known before a node is bought: they are the values that the label has on offerings.
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::labels;
 use crate::domain::pod::PodSpec;
+use crate::domain::preference::SoftRule;
 use crate::domain::selector::{Labels, Match, PodSelector};
 use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
 
@@ -46,6 +48,8 @@ pub struct Term {
     pub key: String,
     /// The pods that it counts.
     pub selector: PodSelector,
+    /// What it is worth to each owner, micro-dollars per hour, where it is soft.
+    pub worth: Option<i64>,
     /// How many pods that run already it counts, by domain; domains without any are left out.
     pub base: BTreeMap<String, u32>,
 }
@@ -58,7 +62,13 @@ impl Term {
     }
 
     fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
-        Self { kind, key: term.topology_key, selector: term.selector, base: BTreeMap::new() }
+        Self { kind, key: term.topology_key, selector: term.selector, worth: None, base: BTreeMap::new() }
+    }
+
+    /// Whether owners may break it in the program, at its worth each.
+    #[must_use]
+    pub fn may_break(&self) -> bool {
+        self.worth.is_some() && !self.is_per_node()
     }
 
     /// How many pods that it counts run in `domain`.
@@ -102,6 +112,18 @@ pub(super) struct Kind<'a> {
     pub(super) namespace: &'a str,
     pub(super) labels: &'a Labels,
     pub(super) pods: usize,
+    /// Soft rules between pods that have a price.
+    pub(super) soft: &'a [Soft<'a>],
+}
+
+/// A soft rule of a kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Soft<'a> {
+    pub(super) rule: SoftRule<'a>,
+    /// Micro-dollars per hour and pod.
+    pub(super) worth: i64,
+    /// Whether pods of the kind hold to it. Those that do not are not counted by it either, unless its domains are not nodes.
+    pub(super) kept: bool,
 }
 
 /// Pods of one kind that run, and where.
@@ -138,12 +160,19 @@ pub(super) struct Collected {
 pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>) -> Collected {
     let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
     let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
+    let mut given_up: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
     for kind in kinds {
-        let mut own = Vec::new();
-        for term in terms_of(kind.spec, universe) {
+        let (mut own, mut without) = (Vec::new(), Vec::new());
+        let mut number = |term: Term| {
             let next = numbers.len();
-            own.push(*numbers.entry(term).or_insert(next));
+            *numbers.entry(term).or_insert(next)
+        };
+        own.extend(terms_of(kind.spec, universe).into_iter().map(&mut number));
+        for soft in kind.soft {
+            let Some(term) = soft_term(kind.spec, soft, universe) else { continue };
+            (if soft.kept { &mut own } else { &mut without }).push(number(term));
         }
+        given_up.push(without);
         own.sort_unstable();
         own.dedup();
         owns.push(own);
@@ -153,7 +182,10 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: U
         terms[number] = Some(term);
     }
     let mut terms: Vec<Term> = terms.into_iter().flatten().collect();
-    let counted = counted_by(&terms, kinds);
+    let mut counted = counted_by(&terms, kinds);
+    for (counted, given_up) in counted.iter_mut().zip(&given_up) {
+        counted.retain(|term| !given_up.contains(term));
+    }
     count_settled(&mut terms, settled);
     let restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
     let kept: Vec<usize> = (0..terms.len()).filter(|&term| can_break(&terms[term], term, kinds, &owns, &counted)).collect();
@@ -206,6 +238,9 @@ fn restrictions(
     for (restriction, (own, counted_by)) in made.iter_mut().zip(owns.iter().zip(counted)) {
         for &number in own {
             let term = &terms[number];
+            if term.may_break() {
+                continue;
+            }
             let closed = || owns.iter().zip(counted).all(|(owns, counted)| !has(counted, number) || has(owns, number));
             match &term.kind {
                 TermKind::Near if !term.base.is_empty() && closed() => {
@@ -244,17 +279,30 @@ fn restrictions(
 
 fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
     let mut made = Vec::new();
-    for spread in spec.spreads.iter().filter(|spread| spread.required) {
-        let per_node = spread.topology_key == labels::HOSTNAME;
-        let (universe, admitted) = if per_node { Default::default() } else { universe(spec, spread) };
-        let grounded = per_node || universe.len() < spread.min_domains as usize;
-        let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
-        let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
-        made.push(Term { kind, key, selector, base: BTreeMap::new() });
-    }
+    made.extend(spec.spreads.iter().filter(|spread| spread.required).map(|spread| spread_term(spec, spread, universe)));
     made.extend(spec.joint_near().into_iter().map(|term| Term::affinity(TermKind::Near, term)));
     made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
     made
+}
+
+fn spread_term<'a>(spec: &'a PodSpec, spread: &'a TopologySpread, universe: UniverseOf<'_, 'a>) -> Term {
+    let per_node = spread.topology_key == labels::HOSTNAME;
+    let (universe, admitted) = if per_node { Default::default() } else { universe(spec, spread) };
+    let grounded = per_node || universe.len() < spread.min_domains as usize;
+    let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
+    let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
+    Term { kind, key, selector, worth: None, base: BTreeMap::new() }
+}
+
+/// The term of a soft rule; `None` for one about the node alone.
+fn soft_term<'a>(spec: &'a PodSpec, soft: &Soft<'a>, universe: UniverseOf<'_, 'a>) -> Option<Term> {
+    let term = match soft.rule {
+        SoftRule::Spread(spread) => spread_term(spec, spread, universe),
+        SoftRule::Near(term) => Term::affinity(TermKind::Near, term.clone()),
+        SoftRule::Apart(term) => Term::affinity(TermKind::Apart, term.clone()),
+        SoftRule::Node(_) | SoftRule::Untainted => return None,
+    };
+    Some(Term { worth: Some(soft.worth), ..term })
 }
 
 /// The terms that count each kind. Terms whose selector names a value of some label are looked up by it, since a cluster has about as
@@ -352,7 +400,7 @@ mod tests {
 
     fn collected(kinds: &[(&PodSpec, &Labels, usize)]) -> (Vec<Term>, Vec<Ties>) {
         let kinds: Vec<Kind<'_>> =
-            kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods }).collect();
+            kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods, soft: &[] }).collect();
         let domains = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         let found = collect(&kinds, &Settled::default(), &mut |_, _| (domains.clone(), BTreeSet::new()));
         (found.terms, found.ties)

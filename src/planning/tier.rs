@@ -113,17 +113,18 @@ fn share(program: &TierProgram, left: &[u32]) -> u32 {
 fn without_penalties(program: &TierProgram, solution: &Solution) -> i64 {
     let left = solution.unplaced.iter().zip(&program.problem.classes);
     let penalties: i128 = left.map(|(&pods, class)| i128::from(pods) * i128::from(class.penalty)).sum();
+    let penalties = penalties + i128::from(program.choices.left_out(&solution.choices));
     let tokens = i128::from(program.token_cost());
     i64::try_from((i128::from(solution.bound) - penalties - tokens).max(0)).unwrap_or(i64::MAX)
 }
 
-/// How many pods of each class of the demand are placed.
+/// How many pods of each class of the demand, or of its group, are placed.
 fn placed(solved: &SolvedTier, demand: &Demand) -> Vec<u32> {
-    let mut placed = vec![0; demand.classes.len()];
+    let mut placed = vec![0; demand.groups.len()];
     for (unit, count) in dealing::deal(&solved.program, &solved.solution).into_iter().flat_map(|node| node.units) {
         for &(class, pods) in &solved.program.arrangement.units[unit].pods {
-            placed[class] += pods * count;
+            placed[demand.classes[class].group] += pods * count;
         }
     }
-    placed
+    demand.classes.iter().map(|class| placed[class.group]).collect()
 }

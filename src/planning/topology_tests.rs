@@ -14,8 +14,8 @@ use crate::domain::node::{BoundPod, Node, NodeState};
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Operator::In;
 use crate::domain::selector::{LabelSelector, Labels, PodSelector};
-use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
-use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, spec, with_terms};
+use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpread, Wish};
+use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, spec, with_terms};
 use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
 use crate::planning::replay::replay;
@@ -246,17 +246,24 @@ enum Rule {
     Apart(&'static str, usize),
     Port(u16),
     Zone(&'static str),
+    /// A preference of some weight.
+    Soft(i32, Box<Rule>),
 }
 
 fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
     let key = || prop_oneof![3 => Just(labels::ZONE), 3 => Just(labels::HOSTNAME), 1 => Just(labels::CAPACITY_TYPE)];
-    prop_oneof![
+    let rule = prop_oneof![
         4 => (key(), 1_u32..3, 0..workloads).prop_map(|(key, skew, of)| Rule::Spread(key, skew, of)),
         2 => (key(), 0..workloads).prop_map(|(key, of)| Rule::Near(key, of)),
         3 => (key(), 0..workloads).prop_map(|(key, of)| Rule::Apart(key, of)),
         1 => (80_u16..82).prop_map(Rule::Port),
         1 => prop_oneof![Just("us-east-1a"), Just("us-east-1b")].prop_map(Rule::Zone),
-    ]
+    ];
+    let weight = prop_oneof![2 => Just(None), 1 => (1_i32..=100).prop_map(Some)];
+    (rule, weight).prop_map(|(rule, weight)| match weight {
+        Some(weight) if !matches!(rule, Rule::Port(_)) => Rule::Soft(weight, Box::new(rule)),
+        _ => rule,
+    })
 }
 
 fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
@@ -267,6 +274,19 @@ fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
             Rule::Apart(key, of) => spec.apart.push(term(key, *of)),
             Rule::Port(port) => {
                 spec.host_ports = vec![HostPort { ip: "0.0.0.0".to_owned(), port: *port, protocol: "TCP".to_owned() }];
+            }
+            Rule::Soft(weight, rule) => {
+                let wish = match rule.as_ref() {
+                    Rule::Spread(key, skew, of) => {
+                        spec.spreads.push(TopologySpread { required: false, ..spread(key, *skew, *of) });
+                        continue;
+                    }
+                    Rule::Near(key, of) => Wish::Near(term(key, *of)),
+                    Rule::Apart(key, of) => Wish::Apart(term(key, *of)),
+                    Rule::Zone(zone) => Wish::Node(required(&[(labels::ZONE, In, &[zone])])),
+                    Rule::Port(_) | Rule::Soft(..) => continue,
+                };
+                spec.preferences.push(Preference { weight: *weight, wish });
             }
             Rule::Zone(zone) => spec = PodSpec { ..with_terms(spec, &[&[(labels::ZONE, In, &[zone])]]) },
         }
@@ -395,11 +415,17 @@ proptest! {
         with_standing(&mut cluster, &nodes);
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
-        let best = cheapest(&cluster, &catalog(), &node_class());
+        let kinds = &planned.demand.worth;
+        let worth = |pod: usize, rule: usize| {
+            let at = kinds.binary_search_by_key(&pod, |of| of.pod);
+            UsdPerHour::from_micros(at.map_or(0, |at| kinds[at].worth[rule]))
+        };
+        let best = cheapest(&cluster, &catalog(), &node_class(), &worth);
         if planned.plan.unplaced.is_empty() {
             let best = best.expect("the plan places every pod and keeps every rule");
             prop_assert!(planned.plan.bound <= best, "bound {} above the optimum {best}", planned.plan.bound);
-            prop_assert!(planned.plan.cost >= best, "cost {} below the optimum {best}", planned.plan.cost);
+            let value = planned.plan.cost + planned.plan.forgone;
+            prop_assert!(value >= best, "value {value} below the optimum {best}");
         } else if planned.tiers.iter().all(|tier| tier.complete) {
             prop_assert!(best.is_none(), "{} pods are left, and all could be placed for {best:?}", planned.plan.unplaced.len());
         }
@@ -430,6 +456,12 @@ proptest! {
     /// called complete.
     #[test]
     fn a_rule_less_is_no_dearer(pods in workloads(4, 1..6)) {
+        // What preferences are worth depends on the rules that are required.
+        let mut pods = pods;
+        for (_, spec) in &mut pods {
+            spec.preferences.clear();
+            spec.spreads.retain(|spread| spread.required);
+        }
         let with = planned_within(&cluster(vec![small_pool()], &pods), 10_000);
         prop_assume!(with.plan.unplaced.is_empty());
         let mut fewer = pods;

@@ -6,11 +6,12 @@
 //! the one is not repeated in the other. A label that the plan leaves open counts as satisfied only if every value that it may
 //! take satisfies the pod.
 //!
-//! Not checked: preferences, the rules that the program does not contain (`domain::pod::UnmodelledRule`), and whether an unplaced pod could
+//! Not checked: what a preference is worth, the rules that the program does not contain (`domain::pod::UnmodelledRule`), and whether an unplaced pod could
 //! have been placed.
 
 mod concrete;
 mod existing;
+mod preferences;
 mod topology;
 mod violation;
 
@@ -75,7 +76,9 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         }
     }
     existing::check(cluster, plan, &mut found);
-    topology::check(&site, plan, &mut found);
+    let state = topology::State::new(&site, plan);
+    topology::check(&site, &state, plan, &mut found);
+    preferences::check(&site, plan, &preferences::unmet(&site, &state), &mut found);
     check_ports(&site, plan, &mut found);
     for node in &cluster.nodes {
         // A NodePool that is over its limits already is no fault of a plan that buys nothing in it.
@@ -89,10 +92,18 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
     if plan.cost != cost {
         found.push(Violation::CostMisstated { stated: plan.cost, sum: cost });
     }
-    if plan.bound > cost {
-        found.push(Violation::BoundAboveCost { bound: plan.bound, cost });
+    if plan.bound > cost + plan.forgone {
+        found.push(Violation::BoundAboveCost { bound: plan.bound, cost: cost + plan.forgone });
     }
     Verdict { violations: found, cost }
+}
+
+/// Which soft rules of its pods the plan leaves unmet: `(first pod of the kind, rule)` to the number of pods.
+#[must_use]
+pub fn unmet_preferences(cluster: &ClusterView, catalog: &Catalog, plan: &Plan) -> BTreeMap<(usize, usize), u32> {
+    let site = Site::new(cluster, catalog);
+    let state = topology::State::new(&site, plan);
+    preferences::unmet(&site, &state)
 }
 
 /// Every pod is on exactly one node or listed as unplaced, with a reason.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, PlannedNode};
+use crate::domain::plan::{Candidate, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
 use crate::domain::resources::{Resources, quantity_text};
 
@@ -37,11 +37,17 @@ pub struct PlanDocument {
     pub existing: Vec<ExistingDocument>,
     /// Pods that stay pending.
     pub unplaced: Vec<UnplacedDocument>,
+    /// Preferences that placed pods do not have their way in.
+    #[serde(default)]
+    pub unmet: Vec<UnmetDocument>,
     /// Dollars per hour of all nodes.
     pub cost: f64,
-    /// Dollars per hour that no plan can beat.
+    /// Dollars per hour that the unmet preferences are worth.
+    #[serde(default)]
+    pub forgone: f64,
+    /// Dollars per hour that no plan's `cost` and `forgone` together can beat.
     pub bound: f64,
-    /// `(cost - bound) / cost`, 0 for an empty plan.
+    /// `(cost + forgone - bound) / (cost + forgone)`, 0 for an empty plan.
     pub gap: f64,
     /// `optimal`, `gapReached`, `workLimit` or `deadline`.
     pub stopped_by: String,
@@ -129,6 +135,23 @@ pub struct UnplacedDocument {
     pub reasons: Vec<String>,
 }
 
+/// A preference that pods of one kind do not have their way in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnmetDocument {
+    /// The first pod of the kind, `namespace/name`.
+    pub pod: String,
+    /// The preference in words.
+    pub preference: String,
+    /// Its place among the pod's soft rules: `ScheduleAnyway` constraints, preferred terms of node affinity, pod affinity and pod
+    /// anti-affinity, then the wish for nodes without `PreferNoSchedule` taints.
+    pub rule: usize,
+    /// How many pods.
+    pub pods: u32,
+    /// Dollars per hour that the plan would have paid for one of them; meeting it costs more, within the gap.
+    pub worth: f64,
+}
+
 /// What first-fit would have bought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -203,7 +226,9 @@ impl PlanDocument {
                 .iter()
                 .map(|left| UnplacedDocument { pod: name(left.pod), reasons: left.reasons.clone() })
                 .collect(),
+            unmet: plan.unmet.iter().map(|of| unmet(report, of, name(of.pod))).collect(),
             cost: plan.cost.dollars(),
+            forgone: plan.forgone.dollars(),
             bound: plan.bound.dollars(),
             gap: plan.gap(),
             stopped_by: plan.stopped_by.as_str().to_owned(),
@@ -236,6 +261,11 @@ impl PlanDocument {
     pub fn fee_per_node(&self) -> Option<UsdPerHour> {
         reading::money(self.cost_model.fee_per_node)
     }
+}
+
+fn unmet(report: &Report<'_>, of: &UnmetPreference, pod: String) -> UnmetDocument {
+    let preference = summary::preference(report, of);
+    UnmetDocument { pod, preference, rule: of.rule, pods: of.pods, worth: of.worth.dollars() }
 }
 
 fn candidate(candidate: &Candidate) -> CandidateDocument {

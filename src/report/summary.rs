@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Report;
 use crate::domain::catalog::PriceKind;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
-use crate::domain::plan::{PlannedNode, StopReason};
+use crate::domain::plan::{PlannedNode, StopReason, UnmetPreference};
 use crate::domain::resources::{ResourceName, Resources};
 
 /// Nodes of one NodePool, type, zone, capacity type and cost, which stand next to each other in a plan.
@@ -205,6 +205,35 @@ pub fn existing(report: &Report<'_>) -> Option<String> {
     let (pods, nodes) = (count(pods, "pod"), count(used.len(), "node"));
     let exist = if used.len() == 1 { "exists" } else { "exist" };
     (!used.is_empty()).then(|| format!("{pods} {go} to {nodes} that {exist}, where room costs nothing: {}", names.join(", ")))
+}
+
+/// The soft rule of an unmet preference in words.
+#[must_use]
+pub fn preference(report: &Report<'_>, of: &UnmetPreference) -> String {
+    let rules = report.cluster.pods.get(of.pod).map(|pod| pod.spec.soft_rules());
+    let rule = rules.as_ref().and_then(|rules| rules.get(of.rule));
+    rule.map_or_else(|| format!("soft rule {}", of.rule), |(_, rule)| rule.to_string())
+}
+
+/// How many pods forgo what, and the dearest of it; `None` where every preference is met.
+#[must_use]
+pub fn unmet(report: &Report<'_>) -> Option<String> {
+    let plan = report.plan;
+    let worth = |of: &UnmetPreference| of.worth * i64::from(of.pods);
+    let most = plan.unmet.iter().max_by_key(|of| (worth(of), std::cmp::Reverse((of.pod, of.rule))))?;
+    let workload = report
+        .cluster
+        .pods
+        .get(most.pod)
+        .map_or_else(String::new, |pod| format!(" of {} {}", pod.workload.kind, pod.workload.name));
+    let without = count(most.pods as usize, "pod");
+    Some(format!(
+        "{} unmet, worth ${}/h to their pods; first {}{workload}: {without} without it, ${}/h each",
+        count(plan.unmet.len(), "preference"),
+        dollars(plan.forgone),
+        preference(report, most),
+        dollars(most.worth),
+    ))
 }
 
 /// How many nodes of the plan have an estimated price.

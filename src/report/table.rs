@@ -57,6 +57,9 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     if let Some(sentence) = summary::existing(report) {
         say("Free room", &sentence);
     }
+    if let Some(sentence) = summary::unmet(report) {
+        say("Wishes", &sentence);
+    }
     say("Proof", &summary::proof(report));
     say("First-fit", &summary::first_fit(report));
     say("Stopped", &summary::stopped(report));

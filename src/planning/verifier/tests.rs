@@ -11,7 +11,7 @@ use crate::domain::instance_type::tests::sold;
 use crate::domain::labels;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodeClassRef;
-use crate::domain::plan::{FirstFitOutcome, StopReason, UnplacedPod};
+use crate::domain::plan::{FirstFitOutcome, StopReason, UnmetPreference, UnplacedPod};
 use crate::domain::pod::{DaemonSet, Pod, Workload};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
 use crate::domain::taint::{Effect, Taint, Toleration};
@@ -122,7 +122,9 @@ impl Case {
             nodes: vec![node],
             existing: Vec::new(),
             unplaced: Vec::new(),
+            unmet: Vec::new(),
             cost,
+            forgone: UsdPerHour::ZERO,
             bound: cost,
             first_fit: FirstFitOutcome { cost, nodes: 1, unplaced: 0 },
             stopped_by: StopReason::Optimal,
@@ -342,7 +344,15 @@ fn hard_taints_are_tolerated() {
     });
     let taint_text = "dedicated=farm:NoSchedule".to_owned();
     assert_eq!(found, [Violation::TaintNotTolerated { node: 0, pod: name(1), taint: taint_text }]);
-    assert_eq!(after(|case| case.pool().taints.push(taint(Effect::PreferNoSchedule))), []);
+    let found = after(|case| case.pool().taints.push(taint(Effect::PreferNoSchedule)));
+    assert_eq!(found, [Violation::PreferenceMisstated { pod: name(0), rule: 0, stated: 0, real: 2 }]);
+    let found = after(|case| {
+        case.pool().taints.push(taint(Effect::PreferNoSchedule));
+        let worth = UsdPerHour::from_micros(7);
+        case.plan.unmet = vec![UnmetPreference { pod: 0, rule: 0, pods: 2, worth }];
+    });
+    let (stated, sum) = (UsdPerHour::ZERO, UsdPerHour::from_micros(14));
+    assert_eq!(found, [Violation::ForgoneMisstated { stated, sum }]);
 }
 
 #[test]

@@ -22,16 +22,16 @@ use crate::domain::taint::{Taint, Toleration};
 use crate::domain::topology::TopologySpread;
 
 /// A node of the final state.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     /// What violations call it.
     name: String,
-    labels: Requirements,
-    taints: &'a [Taint],
+    pub(super) labels: Requirements,
+    pub(super) taints: &'a [Taint],
 }
 
 impl Place<'_> {
     /// The domain of `key` that it is in; `None` without the label, or where the plan leaves its value open.
-    fn domain(&self, key: &str) -> Option<String> {
+    pub(super) fn domain(&self, key: &str) -> Option<String> {
         if key == labels::HOSTNAME {
             return Some(self.name.clone());
         }
@@ -41,26 +41,25 @@ impl Place<'_> {
 }
 
 /// Pods that no rule tells apart, with where they stand.
-struct Kind<'a> {
-    namespace: &'a str,
-    labels: &'a Labels,
-    spec: &'a PodSpec,
+pub(super) struct Kind<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) labels: &'a Labels,
+    pub(super) spec: &'a PodSpec,
     /// Name of one of them.
     example: String,
     /// `(place, pods of the plan, pods that ran before)`.
-    standing: Vec<(usize, u32, u32)>,
+    pub(super) standing: Vec<(usize, u32, u32)>,
 }
 
 /// Pods of a selector by domain: all of them, and those that the plan places.
 #[derive(Clone, Copy, Default)]
-struct Count {
-    all: u32,
+pub(super) struct Count {
+    pub(super) all: u32,
     placed: u32,
 }
 
 /// Every broken rule between pods.
-pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
-    let state = State::new(site, plan);
+pub(super) fn check(site: &Site<'_>, state: &State<'_>, plan: &Plan, found: &mut Vec<Violation>) {
     for owner in 0..state.kinds.len() {
         let spec = state.kinds[owner].spec;
         for spread in spec.spreads.iter().filter(|spread| spread.required) {
@@ -77,13 +76,13 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
 }
 
 /// The cluster once every pod of the plan runs.
-struct State<'a> {
-    places: Vec<Place<'a>>,
-    kinds: Vec<Kind<'a>>,
+pub(super) struct State<'a> {
+    pub(super) places: Vec<Place<'a>>,
+    pub(super) kinds: Vec<Kind<'a>>,
 }
 
 impl<'a> State<'a> {
-    fn new(site: &Site<'a>, plan: &'a Plan) -> Self {
+    pub(super) fn new(site: &Site<'a>, plan: &'a Plan) -> Self {
         let cluster = site.cluster;
         let mut made = Self { places: Vec::new(), kinds: Vec::new() };
         let mut known: BTreeMap<(&str, *const Labels, *const PodSpec), usize> = BTreeMap::new();
@@ -137,7 +136,7 @@ impl<'a> State<'a> {
     }
 
     /// The selected pods by domain, on the places that `counts` admits.
-    fn by_domain(&self, key: &str, selector: &PodSelector, counts: &dyn Fn(usize) -> bool) -> BTreeMap<String, Count> {
+    pub(super) fn by_domain(&self, key: &str, selector: &PodSelector, counts: &dyn Fn(usize) -> bool) -> BTreeMap<String, Count> {
         let mut made: BTreeMap<String, Count> = BTreeMap::new();
         for kind in self.selected(selector) {
             for &(place, placed, before) in self.kinds[kind].standing.iter().filter(|standing| counts(standing.0)) {
@@ -152,7 +151,7 @@ impl<'a> State<'a> {
     }
 
     /// Which places a spread constraint of `spec` looks at.
-    fn passing(&self, spec: &PodSpec, spread: &TopologySpread) -> Vec<bool> {
+    pub(super) fn passing(&self, spec: &PodSpec, spread: &TopologySpread) -> Vec<bool> {
         let filter = |place: &Place<'_>| {
             let met = |wanted: &Requirements| satisfies(&place.labels, wanted);
             let tolerations: &[Toleration] = &spec.tolerations;

@@ -70,6 +70,10 @@ pub enum Violation {
     NoDomain { pod: String, place: String, key: String },
     /// Two pods want one port of a node.
     HostPort { node: String, port: String },
+    /// The plan counts other pods that do not have their way in a soft rule.
+    PreferenceMisstated { pod: String, rule: usize, stated: u32, real: u32 },
+    /// What the unmet preferences are worth is not the sum.
+    ForgoneMisstated { stated: UsdPerHour, sum: UsdPerHour },
     /// The volumes of a pod cannot be attached there.
     Volume { node: usize, pod: String },
     /// The plan uses a node that does not exist.
@@ -163,6 +167,12 @@ impl fmt::Display for Violation {
                 write!(f, "pod {pod}: {place} has no certain value of {key}, which a rule needs")
             }
             Self::HostPort { node, port } => write!(f, "{node}: two pods take port {port}"),
+            Self::PreferenceMisstated { pod, rule, stated, real } => {
+                write!(f, "soft rule {rule} of pods like {pod} is stated as unmet for {stated} pods and is for {real}")
+            }
+            Self::ForgoneMisstated { stated, sum } => {
+                write!(f, "the worth of unmet preferences is stated as ${stated}/h and the sum is ${sum}/h")
+            }
             Self::Volume { node, pod } => write!(f, "node {node}: the volumes of pod {pod} cannot be attached there"),
             Self::UnknownNode { index } => write!(f, "there is no node number {index}"),
             Self::NodeRepeated { node } => write!(f, "node {node} is listed twice or without pods"),

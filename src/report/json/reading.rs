@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod};
+use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod};
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
 
@@ -129,6 +129,13 @@ impl PlanDocument {
             let pod = find(&|| format!("unplaced[{place}].pod"), &left.pod)?;
             unplaced.push(UnplacedPod { pod, reasons: left.reasons.clone() });
         }
+        let mut unmet = Vec::new();
+        for (place, one) in self.unmet.iter().enumerate() {
+            let at = format!("unmet[{place}]");
+            let pod = find(&|| format!("{at}.pod"), &one.pod)?;
+            let worth = amount(&format!("{at}.worth"), one.worth)?;
+            unmet.push(UnmetPreference { pod, rule: one.rule, pods: one.pods, worth });
+        }
         let stops = [StopReason::Optimal, StopReason::GapReached, StopReason::WorkLimit, StopReason::Deadline];
         let Some(stopped_by) = stops.into_iter().find(|stop| stop.as_str() == self.stopped_by) else {
             return fail("stoppedBy", format!("`{}` is no reason to stop", self.stopped_by));
@@ -139,7 +146,17 @@ impl PlanDocument {
             unplaced: self.first_fit.unplaced,
         };
         let (cost, bound) = (amount("cost", self.cost)?, amount("bound", self.bound)?);
-        Ok(Plan { nodes, existing, unplaced, cost, bound, first_fit, stopped_by })
+        Ok(Plan {
+            nodes,
+            existing,
+            unplaced,
+            unmet,
+            cost,
+            forgone: amount("forgone", self.forgone)?,
+            bound,
+            first_fit,
+            stopped_by,
+        })
     }
 }
 

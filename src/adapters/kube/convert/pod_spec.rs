@@ -123,17 +123,6 @@ fn unmodelled(spec: &ApiPodSpec) -> Vec<UnmodelledRule> {
         }
     };
     let some = |count: Option<usize>| count.is_some_and(|count| count > 0);
-    let spreads = spec.topology_spread_constraints.as_deref().unwrap_or_default();
-    note(UnmodelledRule::Preference, spreads.iter().any(|spread| spread.when_unsatisfiable != "DoNotSchedule"));
-    if let Some(affinity) = &spec.affinity {
-        let near = affinity.pod_affinity.as_ref();
-        let near = near.and_then(|near| near.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
-        let apart = affinity.pod_anti_affinity.as_ref();
-        let apart = apart.and_then(|apart| apart.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
-        let node = affinity.node_affinity.as_ref();
-        let node = node.and_then(|node| node.preferred_during_scheduling_ignored_during_execution.as_ref().map(Vec::len));
-        note(UnmodelledRule::Preference, some(near) || some(apart) || some(node));
-    }
     let claims_volume =
         spec.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some());
     note(UnmodelledRule::Volume, claims_volume);
@@ -190,7 +179,7 @@ mod tests {
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]}},
         });
         let found = convert(spec).expect("valid").spec.unmodelled;
-        assert_eq!(found, [UnmodelledRule::Preference, UnmodelledRule::Volume]);
+        assert_eq!(found, [UnmodelledRule::Volume]);
     }
 
     #[test]
