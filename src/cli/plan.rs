@@ -12,7 +12,7 @@ use crate::adapters::kube::node_claims;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
 use crate::planning::verifier;
-use crate::planning::{CostModel, Planned, plan};
+use crate::planning::{CostModel, Planned, plan, price_unmet};
 use crate::report::json::PlanDocument;
 use crate::report::{Report, markdown, summary, table};
 
@@ -22,8 +22,11 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
     meter.stage("reading the manifests");
     let start = Instant::now();
     let input = Input::read(&args.input).inspect_err(|_| meter.finish())?;
-    let planned = solve(&input, &args.solve, &args.costs, &meter)?;
+    let mut planned = solve(&input, &args.solve, &args.costs, &meter)?;
     let elapsed = start.elapsed();
+    let clock = || start.elapsed();
+    price_unmet(&input.cluster, &input.catalog, &args.costs.model(), &args.solve.config(), &clock, &mut planned)
+        .map_err(Failure::input)?;
     input.tell();
     if let Some(path) = &args.export {
         export::write(path, &planned)?;

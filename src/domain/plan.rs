@@ -108,6 +108,17 @@ pub struct UnmetPreference {
     pub pods: u32,
     /// What the plan would have paid for one of them to have its way; zero where the rule has no price.
     pub worth: UsdPerHour,
+    /// What it would have cost to require it of all pods of the kind; `None` where nobody has worked that out.
+    pub meeting: Option<MeetingCost>,
+}
+
+/// What it costs to require a preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeetingCost {
+    /// So much more for nodes and in other preferences forgone, at most: a better plan might do it for less.
+    AtMost(UsdPerHour),
+    /// The plan with it leaves more pods unplaced.
+    LeavesPods,
 }
 
 /// The yardstick: what first-fit would have bought.

@@ -63,20 +63,20 @@ fn pods(term: &PodAffinityTerm) -> String {
 }
 
 impl fmt::Display for SoftRule<'_> {
-    /// `spread over topology.kubernetes.io/zone`, `near pods with app=cache under kubernetes.io/hostname`.
+    /// `spread over topology.kubernetes.io/zone with maxSkew 1`, `near pods with app=cache under kubernetes.io/hostname`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spread(spread) => write!(f, "spread over {} with maxSkew {}", spread.topology_key, spread.max_skew),
             Self::Near(term) => write!(f, "near {} under {}", pods(term), term.topology_key),
             Self::Apart(term) => write!(f, "apart from {} under {}", pods(term), term.topology_key),
             Self::Node(requirements) => {
-                f.write_str("node with ")?;
+                f.write_str("on a node with ")?;
                 for (at, (key, requirement)) in requirements.iter().enumerate() {
                     write!(f, "{}{key} {requirement}", if at > 0 { ", " } else { "" })?;
                 }
                 Ok(())
             }
-            Self::Untainted => f.write_str("node without PreferNoSchedule taints"),
+            Self::Untainted => f.write_str("on a node without PreferNoSchedule taints"),
         }
     }
 }

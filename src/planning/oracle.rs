@@ -176,6 +176,7 @@ fn judged(
         pod,
         rule,
         pods,
+        meeting: None,
         worth: worth.map_or(UsdPerHour::ZERO, |worth| worth(pod, rule)),
     };
     plan.unmet = unmet_preferences(cluster, catalog, &plan).into_iter().map(of_rule).collect();

@@ -94,7 +94,7 @@ pub(super) fn preferences(
             if pods > 0 {
                 let priced = demand.worth.binary_search_by_key(&pod, |of| of.pod);
                 let worth = priced.map_or(0, |at| demand.worth[at].worth[rule]);
-                found.push(UnmetPreference { pod, rule, pods, worth: UsdPerHour::from_micros(worth) });
+                found.push(UnmetPreference { pod, rule, pods, worth: UsdPerHour::from_micros(worth), meeting: None });
             }
         }
     }

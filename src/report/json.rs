@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, PlannedNode, UnmetPreference};
+use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
 use crate::domain::resources::{Resources, quantity_text};
 
@@ -150,6 +150,12 @@ pub struct UnmetDocument {
     pub pods: u32,
     /// Dollars per hour that the plan would have paid for one of them; meeting it costs more, within the gap.
     pub worth: f64,
+    /// Dollars per hour that requiring it would add at most, for nodes and in other preferences; absent where that is not worked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meeting_cost: Option<f64>,
+    /// Whether requiring it would leave pods unplaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub meeting_leaves_pods: bool,
 }
 
 /// What first-fit would have bought.
@@ -265,7 +271,12 @@ impl PlanDocument {
 
 fn unmet(report: &Report<'_>, of: &UnmetPreference, pod: String) -> UnmetDocument {
     let preference = summary::preference(report, of);
-    UnmetDocument { pod, preference, rule: of.rule, pods: of.pods, worth: of.worth.dollars() }
+    let meeting_cost = match of.meeting {
+        Some(MeetingCost::AtMost(cost)) => Some(cost.dollars()),
+        _ => None,
+    };
+    let meeting_leaves_pods = of.meeting == Some(MeetingCost::LeavesPods);
+    UnmetDocument { pod, preference, rule: of.rule, pods: of.pods, worth: of.worth.dollars(), meeting_cost, meeting_leaves_pods }
 }
 
 fn candidate(candidate: &Candidate) -> CandidateDocument {

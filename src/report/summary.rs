@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Report;
 use crate::domain::catalog::PriceKind;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
-use crate::domain::plan::{PlannedNode, StopReason, UnmetPreference};
+use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference};
 use crate::domain::resources::{ResourceName, Resources};
 
 /// Nodes of one NodePool, type, zone, capacity type and cost, which stand next to each other in a plan.
@@ -215,25 +215,39 @@ pub fn preference(report: &Report<'_>, of: &UnmetPreference) -> String {
     rule.map_or_else(|| format!("soft rule {}", of.rule), |(_, rule)| rule.to_string())
 }
 
-/// How many pods forgo what, and the dearest of it; `None` where every preference is met.
+/// Unmet preferences that are listed; the others are counted only.
+const MOST_UNMET: usize = 5;
+
+/// The preferences that are not met: what they are worth together, then those that are worth most. Empty where every one is met.
 #[must_use]
-pub fn unmet(report: &Report<'_>) -> Option<String> {
+pub fn unmet(report: &Report<'_>) -> Vec<String> {
     let plan = report.plan;
-    let worth = |of: &UnmetPreference| of.worth * i64::from(of.pods);
-    let most = plan.unmet.iter().max_by_key(|of| (worth(of), std::cmp::Reverse((of.pod, of.rule))))?;
-    let workload = report
-        .cluster
-        .pods
-        .get(most.pod)
-        .map_or_else(String::new, |pod| format!(" of {} {}", pod.workload.kind, pod.workload.name));
-    let without = count(most.pods as usize, "pod");
-    Some(format!(
-        "{} unmet, worth ${}/h to their pods; first {}{workload}: {without} without it, ${}/h each",
-        count(plan.unmet.len(), "preference"),
-        dollars(plan.forgone),
-        preference(report, most),
-        dollars(most.worth),
-    ))
+    if plan.unmet.is_empty() {
+        return Vec::new();
+    }
+    let mut dearest: Vec<&UnmetPreference> = plan.unmet.iter().collect();
+    dearest.sort_by_key(|of| (std::cmp::Reverse(of.worth * i64::from(of.pods)), of.pod, of.rule));
+    let priced = plan.forgone > UsdPerHour::ZERO;
+    let worth = if priced { format!(", worth ${}/h to their pods", dollars(plan.forgone)) } else { String::new() };
+    let of_one = |of: &&UnmetPreference| {
+        let workload = report
+            .cluster
+            .pods
+            .get(of.pod)
+            .map_or_else(String::new, |pod| format!("{} {}: ", pod.workload.kind, pod.workload.name));
+        let pods = count(of.pods as usize, "pod");
+        let worth = if of.worth > UsdPerHour::ZERO { format!(", worth ${}/h each", dollars(of.worth)) } else { String::new() };
+        let meeting = match of.meeting {
+            Some(MeetingCost::AtMost(cost)) => format!("; met, the plan would cost ${}/h more", dollars(cost)),
+            Some(MeetingCost::LeavesPods) => "; met, it would leave pods unplaced".to_owned(),
+            None => String::new(),
+        };
+        format!("{workload}{pods} not {}{worth}{meeting}", preference(report, of))
+    };
+    let listed = dearest.iter().take(MOST_UNMET).map(of_one);
+    let more = plan.unmet.len().saturating_sub(MOST_UNMET);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    std::iter::once(format!("{} unmet{worth}", count(plan.unmet.len(), "preference"))).chain(listed).chain(rest).collect()
 }
 
 /// How many nodes of the plan have an estimated price.

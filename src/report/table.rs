@@ -57,8 +57,8 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     if let Some(sentence) = summary::existing(report) {
         say("Free room", &sentence);
     }
-    if let Some(sentence) = summary::unmet(report) {
-        say("Wishes", &sentence);
+    for (at, sentence) in summary::unmet(report).iter().enumerate() {
+        say(if at == 0 { "Wishes" } else { "" }, sentence);
     }
     say("Proof", &summary::proof(report));
     say("First-fit", &summary::first_fit(report));

@@ -195,3 +195,38 @@ fn what_runs_already_is_part_of_the_plan() {
     let explained = run_in(root, &["explain", "pod", "shop/web-6b7c-bbbbb", "-f", "examples/running"], "");
     assert_eq!(explained.code, 0, "{}", explained.stderr);
 }
+
+#[test]
+fn preferences_are_met_as_the_policy_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let planned = |policy: &str| -> Value {
+        let said =
+            run_in(root, &["plan", "-f", "examples/wishes", "--preferences", policy, "--work", "20000000", "-o", "json"], "");
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+        std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+        let path = file.path().to_str().expect("a plain path");
+        let verified = run_in(root, &["verify", path, "-f", "examples/wishes"], "");
+        assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+        serde_json::from_str(&said.stdout).expect("it is JSON")
+    };
+    let number = |document: &Value, field: &str| document[field].as_f64().expect("a number");
+    let unmet = |document: &Value| document["unmet"].as_array().expect("a list").clone();
+    let nodes = |document: &Value| document["nodes"].as_array().expect("a list").len();
+    let (priced, respected, ignored) = (planned("priced"), planned("respect"), planned("ignore"));
+    assert!(number(&ignored, "cost") <= number(&priced, "cost") && number(&priced, "cost") < number(&respected, "cost"));
+    assert_eq!(nodes(&respected), 6);
+    assert!(unmet(&respected).is_empty());
+    assert_eq!(number(&ignored, "forgone"), 0.0);
+    // Two zones cost less than what the pods pay for a second zone, three do not.
+    assert_eq!(nodes(&priced), 2);
+    assert!(number(&priced, "bound") <= number(&priced, "cost") + number(&priced, "forgone"));
+    for one in unmet(&priced) {
+        let pods = number(&one, "pods");
+        assert!(number(&one, "meetingCost") >= pods * number(&one, "worth"), "met is cheaper than unmet: {one}");
+    }
+    let generous =
+        run_in(root, &["plan", "-f", "examples/wishes", "--preference-premium", "1000", "--work", "300000", "-o", "json"], "");
+    let generous: Value = serde_json::from_str(&generous.stdout).expect("it is JSON");
+    assert!(unmet(&generous).is_empty(), "{}", generous["unmet"]);
+}

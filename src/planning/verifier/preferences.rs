@@ -8,7 +8,7 @@ use super::topology::State;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::Plan;
-use crate::domain::pod::PodSpec;
+use crate::domain::pod::{Pod, PodSpec};
 use crate::domain::preference::SoftRule;
 use crate::domain::selector::Labels;
 use crate::domain::taint::Effect;
@@ -112,7 +112,7 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, unmet: &BTreeMap<(usize, usize
     for key in keys {
         let (stated, real) = (stated.get(key).copied().unwrap_or(0), unmet.get(key).copied().unwrap_or(0));
         if stated != real {
-            let pod = site.cluster.pods.get(key.0).map_or_else(|| format!("number {}", key.0), |pod| pod.full_name());
+            let pod = site.cluster.pods.get(key.0).map_or_else(|| format!("number {}", key.0), Pod::full_name);
             found.push(Violation::PreferenceMisstated { pod, rule: key.1, stated, real });
         }
     }

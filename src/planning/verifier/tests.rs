@@ -349,7 +349,7 @@ fn hard_taints_are_tolerated() {
     let found = after(|case| {
         case.pool().taints.push(taint(Effect::PreferNoSchedule));
         let worth = UsdPerHour::from_micros(7);
-        case.plan.unmet = vec![UnmetPreference { pod: 0, rule: 0, pods: 2, worth }];
+        case.plan.unmet = vec![UnmetPreference { pod: 0, rule: 0, pods: 2, worth, meeting: None }];
     });
     let (stated, sum) = (UsdPerHour::ZERO, UsdPerHour::from_micros(14));
     assert_eq!(found, [Violation::ForgoneMisstated { stated, sum }]);

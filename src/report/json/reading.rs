@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod};
+use crate::domain::plan::{
+    Candidate, ExistingUse, FirstFitOutcome, MeetingCost, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod,
+};
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
 
@@ -134,7 +136,11 @@ impl PlanDocument {
             let at = format!("unmet[{place}]");
             let pod = find(&|| format!("{at}.pod"), &one.pod)?;
             let worth = amount(&format!("{at}.worth"), one.worth)?;
-            unmet.push(UnmetPreference { pod, rule: one.rule, pods: one.pods, worth });
+            let meeting = match one.meeting_cost {
+                Some(cost) => Some(MeetingCost::AtMost(amount(&format!("{at}.meetingCost"), cost)?)),
+                None => one.meeting_leaves_pods.then_some(MeetingCost::LeavesPods),
+            };
+            unmet.push(UnmetPreference { pod, rule: one.rule, pods: one.pods, worth, meeting });
         }
         let stops = [StopReason::Optimal, StopReason::GapReached, StopReason::WorkLimit, StopReason::Deadline];
         let Some(stopped_by) = stops.into_iter().find(|stop| stop.as_str() == self.stopped_by) else {
