@@ -340,7 +340,7 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
-fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
+pub(super) fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty();
@@ -378,7 +378,7 @@ fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a L
 
 /// Answers where alternatives lead to, each once per market.
 #[derive(Default)]
-struct Reach<'a> {
+pub(super) struct Reach<'a> {
     known: BTreeMap<(usize, &'a Requirements), (FixedBitSet, FixedBitSet)>,
     universes: BTreeMap<NodeFilter<'a>, (BTreeSet<String>, BTreeSet<usize>)>,
 }
@@ -419,7 +419,7 @@ impl<'a> Reach<'a> {
 
     /// The domains of a spread constraint: the values of its label on the offers that its node filter admits, and the nodes that
     /// exist among them.
-    fn universe(
+    pub(super) fn universe(
         &mut self,
         supply: &Supply,
         spec: &'a PodSpec,

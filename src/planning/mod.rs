@@ -6,6 +6,8 @@ mod arrangement;
 mod assembly;
 mod blocks;
 mod candidates;
+mod company;
+mod conflict;
 mod cost;
 mod dealing;
 mod demand;
@@ -18,12 +20,14 @@ mod obstacles;
 mod plan;
 mod program;
 mod reasons;
+mod sentences;
 mod standing;
 mod supply;
 mod terms;
 mod tier;
 mod variants;
 pub mod verifier;
+mod wording;
 
 pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
@@ -34,6 +38,8 @@ pub use program::{Leftover, LimitRow, Row, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
+#[cfg(test)]
+mod conflict_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

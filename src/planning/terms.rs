@@ -57,7 +57,8 @@ impl Term {
         self.key == labels::HOSTNAME
     }
 
-    fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
+    /// A term of pod affinity or anti-affinity, before running pods are counted.
+    pub(super) fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
         Self { kind, key: term.topology_key, selector: term.selector, base: BTreeMap::new() }
     }
 
@@ -136,23 +137,7 @@ pub(super) struct Collected {
 
 /// The terms of `kinds` that a placement could break and the ports that two kinds could both want, with the ties of each kind.
 pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>) -> Collected {
-    let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
-    let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
-    for kind in kinds {
-        let mut own = Vec::new();
-        for term in terms_of(kind.spec, universe) {
-            let next = numbers.len();
-            own.push(*numbers.entry(term).or_insert(next));
-        }
-        own.sort_unstable();
-        own.dedup();
-        owns.push(own);
-    }
-    let mut terms: Vec<Option<Term>> = vec![None; numbers.len()];
-    for (term, number) in numbers {
-        terms[number] = Some(term);
-    }
-    let mut terms: Vec<Term> = terms.into_iter().flatten().collect();
+    let (mut terms, owns) = all_terms(kinds, universe);
     let counted = counted_by(&terms, kinds);
     count_settled(&mut terms, settled);
     let restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
@@ -173,8 +158,29 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: U
     Collected { terms: kept.iter().map(|&term| terms[term].clone()).collect(), ports, ties, restrictions }
 }
 
+/// Every rule of `kinds`, each once, and which of them each kind owns, ascending.
+pub(super) fn all_terms<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (Vec<Term>, Vec<Vec<usize>>) {
+    let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
+    let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        let mut own = Vec::new();
+        for term in terms_of(kind.spec, universe) {
+            let next = numbers.len();
+            own.push(*numbers.entry(term).or_insert(next));
+        }
+        own.sort_unstable();
+        own.dedup();
+        owns.push(own);
+    }
+    let mut terms: Vec<Option<Term>> = vec![None; numbers.len()];
+    for (term, number) in numbers {
+        terms[number] = Some(term);
+    }
+    (terms.into_iter().flatten().collect(), owns)
+}
+
 /// Fills in [`Term::base`].
-fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
+pub(super) fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
     let kinds: Vec<Kind<'_>> = settled.kinds.iter().map(|of| of.kind).collect();
     for (of, counted) in settled.kinds.iter().zip(counted_by(terms, &kinds)) {
         for number in counted {
@@ -259,7 +265,7 @@ fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
 
 /// The terms that count each kind. Terms whose selector names a value of some label are looked up by it, since a cluster has about as
 /// many of them as services.
-fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
+pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
     let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let mut others = Vec::new();
     for (number, term) in terms.iter().enumerate() {

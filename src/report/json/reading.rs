@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
-use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod};
+use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnplacedPod, WhyLeft};
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
 
@@ -127,7 +127,10 @@ impl PlanDocument {
         let mut unplaced = Vec::new();
         for (place, left) in self.unplaced.iter().enumerate() {
             let pod = find(&|| format!("unplaced[{place}].pod"), &left.pod)?;
-            unplaced.push(UnplacedPod { pod, reasons: left.reasons.clone() });
+            let Some(why) = WhyLeft::parse(&left.why) else {
+                return fail(format!("unplaced[{place}].why"), format!("`{}` is no way to be left", left.why));
+            };
+            unplaced.push(UnplacedPod { pod, why, reasons: left.reasons.clone(), remedies: left.remedies.clone() });
         }
         let stops = [StopReason::Optimal, StopReason::GapReached, StopReason::WorkLimit, StopReason::Deadline];
         let Some(stopped_by) = stops.into_iter().find(|stop| stop.as_str() == self.stopped_by) else {
