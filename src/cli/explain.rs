@@ -14,7 +14,7 @@ use crate::domain::pod::Pod;
 use crate::domain::resources::{ResourceName, quantity_text};
 use crate::planning::Planned;
 use crate::planning::explain::{Difference, NodeExplanation, PodExplanation, explain_node, explain_pod};
-use crate::report::summary::{count, per_month};
+use crate::report::summary::{count, meaning, per_month};
 
 /// More candidates than this are only counted.
 const MOST_CANDIDATES: usize = 8;
@@ -57,10 +57,16 @@ fn pod(name: &str, context: &ExplainContext) -> Result<Answer, Failure> {
             );
             return Err(Failure::Input(format!("the manifests have no pod {name}\n  hint: {mend}")));
         }
-        Some(PodExplanation::Unplaced { reasons }) => {
-            let _ = writeln!(text, "Pod {name} cannot be placed, because all of this together leaves no node:");
-            for reason in reasons {
+        Some(PodExplanation::Unplaced(left)) => {
+            let _ = writeln!(text, "Pod {name} is not placed: {}:", meaning(left.why));
+            for reason in &left.reasons {
                 let _ = writeln!(text, "  - {reason}");
+            }
+            if !left.remedies.is_empty() {
+                let _ = writeln!(text, "What it would take, each by itself:");
+            }
+            for remedy in &left.remedies {
+                let _ = writeln!(text, "  > {remedy}");
             }
             Answer::No
         }

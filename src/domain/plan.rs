@@ -87,13 +87,49 @@ pub struct ExistingUse {
     pub pods: Vec<usize>,
 }
 
+/// How a pod's reasons are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhyLeft {
+    /// No plan whatever places it: the reasons rule out every node that exists or could be bought, whatever becomes of the other pods
+    /// that wait.
+    Impossible,
+    /// This plan has no place for it: where its other pods stand, and what they leave of limits and nodes, is among the reasons.
+    CrowdedOut,
+    /// There is a place for it beside this plan, and the solver did not use it.
+    NotFound,
+}
+
+impl WhyLeft {
+    /// `impossible`, `crowdedOut` or `notFound`: the words of the JSON output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Impossible => "impossible",
+            Self::CrowdedOut => "crowdedOut",
+            Self::NotFound => "notFound",
+        }
+    }
+
+    /// The meaning of a word of the JSON output.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Impossible, Self::CrowdedOut, Self::NotFound].into_iter().find(|why| why.as_str() == text)
+    }
+}
+
 /// A pod that the plan does not place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnplacedPod {
     /// Index into `ClusterView::pods`.
     pub pod: usize,
-    /// The smallest set of reasons, each a sentence without a full stop. Never empty.
+    /// How the reasons are meant.
+    pub why: WhyLeft,
+    /// The smallest set of reasons, each a sentence without a full stop. Never empty. All of them together leave no place; without any
+    /// one of them there would be one, as far as the others go.
     pub reasons: Vec<String>,
+    /// What it would take: each by itself gives the pod a place beside this plan, and none takes fewer changes. Sentences in the
+    /// imperative without a full stop; a few of them where there are many.
+    pub remedies: Vec<String>,
 }
 
 /// A soft rule that placed pods of one kind do not have their way in. A kind is all pods to place of one spec, namespace and set of

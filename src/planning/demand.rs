@@ -457,7 +457,7 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
-fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
+pub(super) fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));

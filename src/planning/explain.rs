@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
-use crate::domain::plan::{Candidate, PlannedNode};
+use crate::domain::plan::{Candidate, PlannedNode, UnplacedPod};
 use crate::domain::pod::PodSpec;
 use crate::domain::resources::ResourceName;
 use crate::planning::candidates::{Holders, Load};
 use crate::planning::obstacles::{Obstacle, kept_from};
 use crate::planning::plan::{NodeOrigin, Planned};
-use crate::planning::reasons::amount;
 use crate::planning::supply::Template;
+use crate::planning::wording::amount;
 
 /// An offering against the one that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +88,8 @@ pub enum PodExplanation {
         /// Index into `ClusterView::nodes`.
         node: usize,
     },
-    /// It is on no node.
-    Unplaced {
-        /// The smallest set of reasons, as in the plan.
-        reasons: Vec<String>,
-    },
+    /// It is on no node; why, as in the plan.
+    Unplaced(UnplacedPod),
 }
 
 /// Why the pod of index `pod` in `cluster` is where it is; `None` when there is no such pod.
@@ -100,7 +97,7 @@ pub enum PodExplanation {
 pub fn explain_pod(cluster: &ClusterView, planned: &Planned, pod: usize) -> Option<PodExplanation> {
     cluster.pods.get(pod)?;
     if let Some(unplaced) = planned.plan.unplaced.iter().find(|unplaced| unplaced.pod == pod) {
-        return Some(PodExplanation::Unplaced { reasons: unplaced.reasons.clone() });
+        return Some(PodExplanation::Unplaced(unplaced.clone()));
     }
     if let Some(used) = planned.plan.existing.iter().find(|used| used.pods.binary_search(&pod).is_ok()) {
         return Some(PodExplanation::OnExisting { node: used.node });

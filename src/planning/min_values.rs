@@ -25,6 +25,7 @@ use crate::planning::supply::Template;
 const MOST_SETS: usize = 512;
 
 /// The values that are still missing while offerings are chosen.
+#[derive(Clone)]
 pub(super) struct Cover<'a> {
     template: &'a Template,
     found: Vec<BTreeSet<&'a str>>,
@@ -52,12 +53,16 @@ impl<'a> Cover<'a> {
         self.template.min_values.iter().zip(&self.found).all(|((_, wanted), found)| found.len() >= *wanted as usize)
     }
 
-    /// The first label that lacks values: `(label, wanted, found)`.
-    pub(super) fn lacking(&self) -> Option<(&'a str, u32, usize)> {
-        let mut counted = self.template.min_values.iter().zip(&self.found);
-        counted
-            .find(|((_, wanted), found)| found.len() < *wanted as usize)
-            .map(|((key, wanted), found)| (key.as_str(), *wanted, found.len()))
+    /// Adds what `other`, of the same template, covers.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        for (found, more) in self.found.iter_mut().zip(&other.found) {
+            found.extend(more);
+        }
+    }
+
+    /// How many values are covered, by position in the template's `min_values`.
+    pub(super) fn counts(&self) -> impl Iterator<Item = usize> {
+        self.found.iter().map(BTreeSet::len)
     }
 }
 

@@ -6,6 +6,8 @@ mod arrangement;
 mod assembly;
 mod blocks;
 mod candidates;
+mod company;
+mod conflict;
 mod cost;
 mod dealing;
 mod demand;
@@ -21,6 +23,7 @@ mod preferences;
 mod program;
 mod reasons;
 mod respect;
+mod sentences;
 mod standing;
 mod supply;
 mod terms;
@@ -28,6 +31,7 @@ mod tier;
 mod unmet;
 mod variants;
 pub mod verifier;
+mod wording;
 
 pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
@@ -40,6 +44,8 @@ pub use program::{Leftover, LimitRow, Row, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
+#[cfg(test)]
+mod conflict_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

@@ -122,21 +122,32 @@ impl Template {
     /// The value of label `key` on a node of each offer; `None` where such a node has no such label.
     #[must_use]
     pub fn labels_of_offers(&self, key: &str) -> Vec<Option<String>> {
-        if let Some(standing) = &self.standing {
-            return vec![standing.labels.get(key).cloned()];
+        if self.standing.is_some() || is_offering_label(key) {
+            return (0..self.offers.len()).map(|offer| self.label_of_offer(key, offer)).collect();
         }
-        if is_offering_label(key) {
-            return (0..self.offers.len()).map(|offer| self.cell(offer).value(key).map(str::to_owned)).collect();
+        let types: Vec<Option<String>> = (0..self.types.len()).map(|of_type| self.label_of_type(key, of_type)).collect();
+        self.offers.iter().map(|offer| types[offer.of_type].clone()).collect()
+    }
+
+    /// The value of label `key` on a node of `offer`.
+    #[must_use]
+    pub fn label_of_offer(&self, key: &str, offer: usize) -> Option<String> {
+        match &self.standing {
+            Some(standing) => standing.labels.get(key).cloned(),
+            None if is_offering_label(key) => self.cell(offer).value(key).map(str::to_owned),
+            None => self.label_of_type(key, self.offers[offer].of_type),
         }
+    }
+
+    /// The value of label `key`, one that does not depend on zone and capacity type, on a node of `of_type` that is to be bought.
+    #[must_use]
+    pub fn label_of_type(&self, key: &str, of_type: usize) -> Option<String> {
         let single = |wanted: Option<&Requirement>| {
             let values = wanted?.finite()?;
             values.first().filter(|_| values.len() == 1).cloned()
         };
-        let own = single(self.requirements.get(key));
-        let types =
-            self.types.iter().map(|t| own.clone().or_else(|| single(self.market.types[t.in_market].requirements.get(key))));
-        let types: Vec<Option<String>> = types.collect();
-        self.offers.iter().map(|offer| types[offer.of_type].clone()).collect()
+        let of_type = || single(self.market.types[self.types[of_type].in_market].requirements.get(key));
+        single(self.requirements.get(key)).or_else(of_type)
     }
 
     /// What EC2 says a node of `of_type` has.

@@ -61,7 +61,8 @@ impl Term {
         self.key == labels::HOSTNAME
     }
 
-    fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
+    /// A term of pod affinity or anti-affinity, before running pods are counted.
+    pub(super) fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
         Self { kind, key: term.topology_key, selector: term.selector, worth: None, base: BTreeMap::new() }
     }
 
@@ -158,30 +159,7 @@ pub(super) struct Collected {
 
 /// The terms of `kinds` that a placement could break and the ports that two kinds could both want, with the ties of each kind.
 pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>) -> Collected {
-    let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
-    let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
-    let mut given_up: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
-    for kind in kinds {
-        let (mut own, mut without) = (Vec::new(), Vec::new());
-        let mut number = |term: Term| {
-            let next = numbers.len();
-            *numbers.entry(term).or_insert(next)
-        };
-        own.extend(terms_of(kind.spec, universe).into_iter().map(&mut number));
-        for soft in kind.soft {
-            let Some(term) = soft_term(kind.spec, soft, universe) else { continue };
-            (if soft.kept { &mut own } else { &mut without }).push(number(term));
-        }
-        given_up.push(without);
-        own.sort_unstable();
-        own.dedup();
-        owns.push(own);
-    }
-    let mut terms: Vec<Option<Term>> = vec![None; numbers.len()];
-    for (term, number) in numbers {
-        terms[number] = Some(term);
-    }
-    let mut terms: Vec<Term> = terms.into_iter().flatten().collect();
+    let (mut terms, owns, given_up) = all_terms(kinds, universe);
     let mut counted = counted_by(&terms, kinds);
     for (counted, given_up) in counted.iter_mut().zip(&given_up) {
         counted.retain(|term| !given_up.contains(term));
@@ -205,8 +183,36 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: U
     Collected { terms: kept.iter().map(|&term| terms[term].clone()).collect(), ports, ties, restrictions }
 }
 
+/// Every rule of `kinds`, each once; which of them each kind owns, and which soft ones it gives up, ascending.
+pub(super) fn all_terms<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) -> (Vec<Term>, Vec<Vec<usize>>, Vec<Vec<usize>>) {
+    let mut numbers: BTreeMap<Term, usize> = BTreeMap::new();
+    let mut owns: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
+    let mut given_up: Vec<Vec<usize>> = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        let (mut own, mut without) = (Vec::new(), Vec::new());
+        let mut number = |term: Term| {
+            let next = numbers.len();
+            *numbers.entry(term).or_insert(next)
+        };
+        own.extend(terms_of(kind.spec, universe).into_iter().map(&mut number));
+        for soft in kind.soft {
+            let Some(term) = soft_term(kind.spec, soft, universe) else { continue };
+            (if soft.kept { &mut own } else { &mut without }).push(number(term));
+        }
+        own.sort_unstable();
+        own.dedup();
+        owns.push(own);
+        given_up.push(without);
+    }
+    let mut terms: Vec<Option<Term>> = vec![None; numbers.len()];
+    for (term, number) in numbers {
+        terms[number] = Some(term);
+    }
+    (terms.into_iter().flatten().collect(), owns, given_up)
+}
+
 /// Fills in [`Term::base`].
-fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
+pub(super) fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
     let kinds: Vec<Kind<'_>> = settled.kinds.iter().map(|of| of.kind).collect();
     for (of, counted) in settled.kinds.iter().zip(counted_by(terms, &kinds)) {
         for number in counted {
@@ -307,7 +313,7 @@ fn soft_term<'a>(spec: &'a PodSpec, soft: &Soft<'a>, universe: UniverseOf<'_, 'a
 
 /// The terms that count each kind. Terms whose selector names a value of some label are looked up by it, since a cluster has about as
 /// many of them as services.
-fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
+pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
     let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let mut others = Vec::new();
     for (number, term) in terms.iter().enumerate() {

@@ -22,12 +22,12 @@ use crate::planning::replay::replay;
 use crate::planning::verifier::verify;
 
 /// Pods of workload `number` of the cluster.
-fn selecting(number: usize) -> PodSelector {
+pub(super) fn selecting(number: usize) -> PodSelector {
     let app = Labels::from([("app".to_owned(), format!("w{number}"))]);
     PodSelector { namespaces: Some(BTreeSet::from(["default".to_owned()])), labels: Some(LabelSelector::of_labels(&app)) }
 }
 
-fn spread(key: &str, max_skew: u32, number: usize) -> TopologySpread {
+pub(super) fn spread(key: &str, max_skew: u32, number: usize) -> TopologySpread {
     TopologySpread {
         topology_key: key.to_owned(),
         max_skew,
@@ -39,11 +39,11 @@ fn spread(key: &str, max_skew: u32, number: usize) -> TopologySpread {
     }
 }
 
-fn term(key: &str, number: usize) -> PodAffinityTerm {
+pub(super) fn term(key: &str, number: usize) -> PodAffinityTerm {
     PodAffinityTerm { topology_key: key.to_owned(), selector: selecting(number) }
 }
 
-fn small_pool() -> crate::domain::node_pool::NodePool {
+pub(super) fn small_pool() -> crate::domain::node_pool::NodePool {
     pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge", "m5.2xlarge"])])
 }
 
@@ -229,7 +229,7 @@ fn zones_and_nodes_at_once() {
 }
 
 /// So many clusters, the same in every run; `PROPTEST_RNG_SEED` asks for others.
-fn repeatable(cases: u32) -> ProptestConfig {
+pub(super) fn repeatable(cases: u32) -> ProptestConfig {
     let asked = ProptestConfig::default();
     let rng_seed = match asked.rng_seed {
         RngSeed::Random => RngSeed::Fixed(20_261_124),
@@ -240,7 +240,7 @@ fn repeatable(cases: u32) -> ProptestConfig {
 
 /// A rule of one workload about another (or itself).
 #[derive(Clone, Debug)]
-enum Rule {
+pub(super) enum Rule {
     Spread(&'static str, u32, usize),
     Near(&'static str, usize),
     Apart(&'static str, usize),
@@ -266,7 +266,7 @@ fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
     })
 }
 
-fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
+pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
     for rule in rules {
         match rule {
             Rule::Spread(key, skew, of) => spec.spreads.push(spread(key, *skew, *of)),
@@ -294,7 +294,7 @@ fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
     spec
 }
 
-fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(usize, PodSpec)>> {
+pub(super) fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(usize, PodSpec)>> {
     let one = (pods, 1_i64..4, proptest::collection::vec(a_rule(count), 0..3));
     proptest::collection::vec(one, 1..=count)
         .prop_map(|all| all.into_iter().map(|(pods, cores, rules)| (pods, with_rules(spec(cores), &rules))).collect())
@@ -302,13 +302,13 @@ fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value 
 
 /// A node that exists, with pods of one core that run on it: `(workload, rules)`.
 #[derive(Clone, Debug)]
-struct Standing {
-    zone: &'static str,
-    cores: i64,
-    pods: Vec<(usize, Vec<Rule>)>,
+pub(super) struct Standing {
+    pub(super) zone: &'static str,
+    pub(super) cores: i64,
+    pub(super) pods: Vec<(usize, Vec<Rule>)>,
 }
 
-fn standing(workloads: usize) -> impl Strategy<Value = Vec<Standing>> {
+pub(super) fn standing(workloads: usize) -> impl Strategy<Value = Vec<Standing>> {
     let zone = prop_oneof![Just("us-east-1a"), Just("us-east-1b"), Just("us-east-1z")];
     let pod = (0..workloads, proptest::collection::vec(a_rule(workloads), 0..2));
     let node = (zone, 1_i64..8, proptest::collection::vec(pod, 0..3));
@@ -316,7 +316,7 @@ fn standing(workloads: usize) -> impl Strategy<Value = Vec<Standing>> {
     proptest::collection::vec(node, 0..3)
 }
 
-fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
+pub(super) fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
     for (at, of) in nodes.iter().enumerate() {
         let pods = of.pods.iter().enumerate().map(|(number, (workload, rules))| BoundPod {
             namespace: "default".to_owned(),
@@ -481,24 +481,4 @@ proptest! {
 #[test]
 fn every_order_is_tried() {
     assert_eq!(orders(3).into_iter().collect::<BTreeSet<_>>().len(), 6);
-}
-
-#[test]
-fn pods_that_a_rule_keeps_out_say_which() {
-    let grounded = TopologySpread { min_domains: 3, ..spread(labels::ZONE, 1, 0) };
-    let (_, planned) = solved(&[(5, PodSpec { spreads: vec![grounded], ..spec(2) })]);
-    let reason = "spreads pods with app=w0 over us-east-1a and us-east-1b (topology.kubernetes.io/zone) by at most 1, and one more \
-                  would exceed that";
-    assert!(planned.plan.unplaced.iter().all(|pod| pod.reasons == [reason]), "{:?}", planned.plan.unplaced);
-
-    let waits = |number| PodSpec { near: vec![term(labels::ZONE, number)], ..spec(1) };
-    let (_, planned) = solved(&[(1, waits(1)), (1, waits(0))]);
-    let reasons: Vec<&str> = planned.plan.unplaced.iter().flat_map(|pod| &pod.reasons).map(String::as_str).collect();
-    assert_eq!(
-        reasons,
-        [
-            "must be near pods with app=w1 (topology.kubernetes.io/zone), and none of them can be bound before it",
-            "must be near pods with app=w0 (topology.kubernetes.io/zone), and none of them can be bound before it",
-        ]
-    );
 }

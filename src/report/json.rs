@@ -131,8 +131,12 @@ pub struct ExistingDocument {
 pub struct UnplacedDocument {
     /// `namespace/name`.
     pub pod: String,
+    /// `impossible`, `crowdedOut` or `notFound`: how the reasons are meant.
+    pub why: String,
     /// The smallest set of reasons.
     pub reasons: Vec<String>,
+    /// What it would take, each by itself.
+    pub remedies: Vec<String>,
 }
 
 /// A preference that pods of one kind do not have their way in.
@@ -230,7 +234,12 @@ impl PlanDocument {
             unplaced: plan
                 .unplaced
                 .iter()
-                .map(|left| UnplacedDocument { pod: name(left.pod), reasons: left.reasons.clone() })
+                .map(|left| UnplacedDocument {
+                    pod: name(left.pod),
+                    why: left.why.as_str().to_owned(),
+                    reasons: left.reasons.clone(),
+                    remedies: left.remedies.clone(),
+                })
                 .collect(),
             unmet: plan.unmet.iter().map(|of| unmet(report, of, name(of.pod))).collect(),
             cost: plan.cost.dollars(),

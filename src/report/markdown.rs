@@ -63,7 +63,9 @@ pub fn render(report: &Report<'_>) -> String {
         let _ = writeln!(text, "\n**{} cannot be placed**\n", summary::count(plan.unplaced.len(), "pod"));
         for group in &left {
             let others = if group.pods > 1 { format!(" and {} more", group.pods - 1) } else { String::new() };
-            let _ = writeln!(text, "- `{}`{others}: {}", group.example, group.reasons.join("; "));
+            let takes = if group.remedies.is_empty() { "" } else { "; it would take: " };
+            let remedies = group.remedies.join(", or ");
+            let _ = writeln!(text, "- `{}`{others}: {}{takes}{remedies}", group.example, group.reasons.join("; "));
         }
     }
     if !report.notices.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Report;
 use crate::domain::catalog::PriceKind;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
-use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference};
+use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference, WhyLeft};
 use crate::domain::resources::{ResourceName, Resources};
 
 /// Nodes of one NodePool, type, zone, capacity type and cost, which stand next to each other in a plan.
@@ -290,8 +290,22 @@ pub struct Left<'a> {
     pub example: String,
     /// How many.
     pub pods: usize,
+    /// How the reasons are meant.
+    pub why: WhyLeft,
     /// Why, each a sentence without a full stop.
     pub reasons: &'a [String],
+    /// What it would take, each by itself.
+    pub remedies: &'a [String],
+}
+
+/// How the reasons of a pod are meant, as the start of a sentence about it.
+#[must_use]
+pub fn meaning(why: WhyLeft) -> &'static str {
+    match why {
+        WhyLeft::Impossible => "no plan can place it; together this leaves no node",
+        WhyLeft::CrowdedOut => "this plan has no place for it; together this leaves none",
+        WhyLeft::NotFound => "not placed although it might be",
+    }
 }
 
 /// The unplaced pods, those of one workload with the same reasons together, in the plan's order.
@@ -301,11 +315,14 @@ pub fn unplaced<'a>(report: &Report<'a>) -> Vec<Left<'a>> {
     let mut places = BTreeMap::new();
     for left in &report.plan.unplaced {
         let Some(pod) = report.cluster.pods.get(left.pod) else { continue };
-        let key = (&pod.namespace, &pod.workload, &left.reasons);
+        let key = (&pod.namespace, &pod.workload, left.why, &left.reasons, &left.remedies);
         let place = *places.entry(key).or_insert(made.len());
         match made.get_mut(place) {
             Some(group) => group.pods += 1,
-            None => made.push(Left { example: pod.full_name(), pods: 1, reasons: &left.reasons }),
+            None => {
+                let (why, reasons, remedies) = (left.why, &left.reasons, &left.remedies);
+                made.push(Left { example: pod.full_name(), pods: 1, why, reasons, remedies });
+            }
         }
     }
     made

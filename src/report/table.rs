@@ -184,9 +184,12 @@ fn unplaced(report: &Report<'_>, style: Style, text: &mut String) {
     let _ = writeln!(text, "\n{}", paint(style, "1;31", &title));
     for group in left.iter().take(MOST_UNPLACED) {
         let others = if group.pods > 1 { format!(" and {} more of its workload", group.pods - 1) } else { String::new() };
-        let _ = writeln!(text, "  {}{others}", group.example);
+        let _ = writeln!(text, "  {}{others}: {}", group.example, summary::meaning(group.why));
         for reason in group.reasons {
             let _ = writeln!(text, "    - {reason}");
+        }
+        for remedy in group.remedies {
+            let _ = writeln!(text, "    > {remedy}");
         }
     }
     if left.len() > MOST_UNPLACED {

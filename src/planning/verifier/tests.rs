@@ -11,7 +11,7 @@ use crate::domain::instance_type::tests::sold;
 use crate::domain::labels;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodeClassRef;
-use crate::domain::plan::{FirstFitOutcome, StopReason, UnmetPreference, UnplacedPod};
+use crate::domain::plan::{FirstFitOutcome, StopReason, UnmetPreference, UnplacedPod, WhyLeft};
 use crate::domain::pod::{DaemonSet, Pod, Workload};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
 use crate::domain::taint::{Effect, Taint, Toleration};
@@ -191,6 +191,11 @@ fn a_sound_plan_is_accepted_at_its_cost() {
     assert!(verdict.is_sound());
 }
 
+/// The second pod, left for these reasons.
+fn left(reasons: Vec<String>) -> UnplacedPod {
+    UnplacedPod { pod: 1, why: WhyLeft::Impossible, reasons, remedies: Vec::new() }
+}
+
 #[test]
 fn every_pod_is_listed_once_and_exists() {
     let drop_second = |case: &mut Case| {
@@ -198,12 +203,12 @@ fn every_pod_is_listed_once_and_exists() {
         case.node().requests = spec(1_000).requests;
     };
     assert_eq!(after(drop_second), [Violation::PodMissing { pod: name(1) }]);
-    let list_twice = |case: &mut Case| case.plan.unplaced.push(UnplacedPod { pod: 1, reasons: vec!["none".to_owned()] });
+    let list_twice = |case: &mut Case| case.plan.unplaced.push(left(vec!["none".to_owned()]));
     assert_eq!(after(list_twice), [Violation::PodRepeated { pod: name(1), times: 2 }]);
     assert_eq!(after(|case| case.node().pods.push(7)), [Violation::UnknownPod { index: 7 }]);
     let without_reason = |case: &mut Case| {
         drop_second(case);
-        case.plan.unplaced.push(UnplacedPod { pod: 1, reasons: Vec::new() });
+        case.plan.unplaced.push(left(Vec::new()));
     };
     assert_eq!(after(without_reason), [Violation::ReasonMissing { pod: name(1) }]);
 }

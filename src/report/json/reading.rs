@@ -6,7 +6,7 @@ use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{
-    Candidate, ExistingUse, FirstFitOutcome, MeetingCost, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod,
+    Candidate, ExistingUse, FirstFitOutcome, MeetingCost, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod, WhyLeft,
 };
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
@@ -129,7 +129,10 @@ impl PlanDocument {
         let mut unplaced = Vec::new();
         for (place, left) in self.unplaced.iter().enumerate() {
             let pod = find(&|| format!("unplaced[{place}].pod"), &left.pod)?;
-            unplaced.push(UnplacedPod { pod, reasons: left.reasons.clone() });
+            let Some(why) = WhyLeft::parse(&left.why) else {
+                return fail(format!("unplaced[{place}].why"), format!("`{}` is no way to be left", left.why));
+            };
+            unplaced.push(UnplacedPod { pod, why, reasons: left.reasons.clone(), remedies: left.remedies.clone() });
         }
         let mut unmet = Vec::new();
         for (place, one) in self.unmet.iter().enumerate() {

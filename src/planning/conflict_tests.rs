@@ -1,0 +1,300 @@
+//! Reasons for pods that are left: every kind by hand, and random clusters against brute force.
+//!
+//! Brute force knows nothing of obstacles: it drops constraints from the manifests, puts the pod on every node there is or could be,
+//! and asks the verifier and the replay of kube-scheduler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+use proptest::prelude::*;
+
+use crate::domain::allocatable;
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_pool::NodePool;
+use crate::domain::plan::{Candidate, ExistingUse, Plan, PlannedNode, UnplacedPod, WhyLeft};
+use crate::domain::pod::PodSpec;
+use crate::domain::requirement::Operator::In;
+use crate::domain::requirement::Requirement;
+use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::taint::{Taint, Toleration};
+use crate::domain::topology::{HostPort, TopologySpread};
+use crate::planning::company::Stage;
+use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, spec, taint, with_terms};
+use crate::planning::obstacles::Obstacle;
+use crate::planning::oracle::cheapest;
+use crate::planning::plan::Planned;
+use crate::planning::reasons::{Explainer, core, corrections};
+use crate::planning::replay::replay;
+use crate::planning::terms::{Term, TermKind};
+use crate::planning::topology_tests::{
+    Rule, Standing, repeatable, small_pool, spread, standing, term, with_rules, with_standing, workloads,
+};
+use crate::planning::verifier::{Violation, verify};
+
+/// Whether a pod has a place beside a plan, by trying every node.
+struct Beside<'a> {
+    cluster: &'a ClusterView,
+    planned: &'a Planned,
+    pod: usize,
+    terms: Vec<Term>,
+}
+
+impl Beside<'_> {
+    /// Whether there is a place without the constraints of `dropped`.
+    fn possible(&self, dropped: &[&Obstacle]) -> bool {
+        let mut relaxed = self.cluster.clone();
+        dropped.iter().for_each(|obstacle| self.relax(&mut relaxed, obstacle));
+        self.plans(&relaxed).iter().any(|plan| sound(&relaxed, plan))
+    }
+
+    fn relax(&self, cluster: &mut ClusterView, obstacle: &Obstacle) {
+        let mut spec: PodSpec = (*cluster.pods[self.pod].spec).clone();
+        match obstacle {
+            Obstacle::Label { key, requirement } => {
+                for terms in spec.node_alternatives.iter_mut().filter(|terms| terms.get(key) == Some(requirement)) {
+                    terms.remove(key);
+                }
+            }
+            Obstacle::Volumes => spec.volume_alternatives.clear(),
+            Obstacle::Resource { name } => spec.requests.set(name, 0),
+            Obstacle::Taint(Taint { key, value, effect }) => {
+                let toleration = Toleration { key: Some(key.clone()), value: Some(value.clone()), effect: Some(*effect) };
+                spec.tolerations.push(toleration);
+            }
+            Obstacle::Port(port) => spec.host_ports.retain(|other| other != port),
+            Obstacle::Between { term, .. } => {
+                let term = &self.terms[*term];
+                without(&mut spec, term);
+                let pods = cluster.pods.iter_mut().map(|pod| &mut pod.spec);
+                for other in pods.chain(cluster.nodes.iter_mut().flat_map(|node| &mut node.pods).map(|pod| &mut pod.spec)) {
+                    let mut changed = (**other).clone();
+                    without(&mut changed, term);
+                    *other = Arc::new(changed);
+                }
+            }
+            Obstacle::Limit { node_pool, resource } => {
+                cluster.node_pools[*node_pool].limits.remove(resource);
+            }
+            Obstacle::MinValues { .. } | Obstacle::NothingSold { .. } => {}
+        }
+        cluster.pods[self.pod].spec = Arc::new(spec);
+    }
+
+    /// The plan with the pod on each node that is bought, exists, or could be bought. Room that others have taken stays theirs.
+    fn plans(&self, relaxed: &ClusterView) -> Vec<Plan> {
+        let mut before = self.planned.plan.clone();
+        before.unplaced.retain(|left| left.pod != self.pod);
+        for node in &mut before.nodes {
+            node.candidates.truncate(1);
+        }
+        let asks = &self.cluster.pods[self.pod].spec.requests;
+        let fits = |free: &Resources| asks.iter().all(|(name, amount)| amount <= free.get(name.as_str()));
+        let requests = &relaxed.pods[self.pod].spec.requests;
+        let mut plans = Vec::new();
+        for (number, node) in before.nodes.iter().enumerate() {
+            if fits(&node.allocatable.minus(&node.daemons).minus(&node.requests)) {
+                let mut plan = before.clone();
+                plan.nodes[number].pods.push(self.pod);
+                plan.nodes[number].requests.add(requests);
+                plans.push(plan);
+            }
+        }
+        for (number, node) in self.cluster.nodes.iter().enumerate() {
+            let mut free = node.allocatable.clone();
+            node.pods.iter().for_each(|pod| free = free.minus(&pod.spec.requests));
+            let used = before.existing.iter().filter(|used| used.node == number).flat_map(|used| &used.pods);
+            used.for_each(|&pod| free = free.minus(&self.cluster.pods[pod].spec.requests));
+            if fits(&free) {
+                let mut plan = before.clone();
+                match plan.existing.iter_mut().find(|used| used.node == number) {
+                    Some(used) => used.pods.push(self.pod),
+                    None => plan.existing.push(ExistingUse { node: number, pods: vec![self.pod] }),
+                }
+                plans.push(plan);
+            }
+        }
+        for pool in &relaxed.node_pools {
+            for sold in &catalog().instance_types {
+                for offering in &sold.offerings {
+                    let candidate = Candidate {
+                        instance_type: sold.name.clone(),
+                        zone: offering.zone.clone(),
+                        capacity_type: offering.capacity_type,
+                        price: offering.price,
+                        price_kind: offering.price_kind,
+                    };
+                    let mut plan = before.clone();
+                    plan.nodes.push(PlannedNode {
+                        node_pool: pool.name.clone(),
+                        offering: candidate.clone(),
+                        overhead: UsdPerHour::ZERO,
+                        labels: BTreeMap::new(),
+                        pods: vec![self.pod],
+                        requests: requests.clone(),
+                        daemons: Resources::new(),
+                        allocatable: allocatable::allocatable(sold, &node_class()),
+                        candidates: vec![candidate],
+                    });
+                    plan.cost = plan.nodes.iter().map(PlannedNode::cost).sum();
+                    plans.push(plan);
+                }
+            }
+        }
+        plans
+    }
+}
+
+/// Takes a rule between pods out of a spec.
+fn without(spec: &mut PodSpec, term: &Term) {
+    let same = |key: &String, selector| *key == term.key && *selector == term.selector;
+    match &term.kind {
+        TermKind::Spread { max_skew, .. } => {
+            spec.spreads.retain(|spread| !(same(&spread.topology_key, &spread.selector) && spread.max_skew == *max_skew));
+        }
+        TermKind::Near => spec.near.retain(|near| !same(&near.topology_key, &near.selector)),
+        TermKind::Apart => spec.apart.retain(|apart| !same(&apart.topology_key, &apart.selector)),
+    }
+}
+
+fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
+    let verdict = verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO);
+    // What was sent with the plan's nodes before is not at issue, nor are sums.
+    let at_issue =
+        |violation: &&Violation| !matches!(violation, Violation::RequestsMisstated { .. } | Violation::CostMisstated { .. });
+    let orders = [(0..cluster.pods.len()).collect::<Vec<_>>(), (0..cluster.pods.len()).rev().collect()];
+    verdict.violations.iter().find(at_issue).is_none()
+        && orders.iter().all(|order| replay(cluster, &catalog(), plan, order).is_empty())
+}
+
+/// Checks the reasons of the pod against brute force over every set of its obstacles; how many reasons there are.
+fn check_against_brute_force(
+    cluster: &ClusterView,
+    planned: &Planned,
+    left: &UnplacedPod,
+) -> Result<(usize, usize), TestCaseError> {
+    let explainer = Explainer::new(cluster, planned);
+    let ruling = explainer.ruling(left.pod, Stage::Now);
+    let terms = explainer.terms();
+    let beside = Beside { cluster, planned, pod: left.pod, terms };
+    let items = ruling.obstacles.len();
+    let bits = |set: &[usize]| set.iter().map(|item| 1_usize << item).sum::<usize>();
+    let all = (1_usize << items) - 1;
+    let mut possible: BTreeMap<usize, bool> = BTreeMap::new();
+    for dropped in 0..=all {
+        let chosen: Vec<usize> = (0..items).filter(|item| dropped >> item & 1 == 1).collect();
+        let obstacles: Vec<&Obstacle> = chosen.iter().map(|&item| &ruling.obstacles[item]).collect();
+        let found = beside.possible(&obstacles);
+        let mut set = FixedBitSet::with_capacity(items);
+        set.extend(chosen);
+        prop_assert_eq!(ruling.possible(&set), found, "without {:?} of {:?}", obstacles, &ruling.obstacles);
+        possible.insert(dropped, found);
+    }
+    let core = core(&ruling);
+    prop_assert_eq!(core.is_none(), possible[&0]);
+    let Some(core) = core else { return Ok((0, 0)) };
+    // The reasons leave no place though all else is dropped, and there is one without any of them.
+    let kept = bits(&core);
+    prop_assert!(!possible[&(all & !kept)], "{core:?} of {:?}", ruling.obstacles);
+    for item in &core {
+        prop_assert!(possible[&(all & !kept | 1 << item)], "{item} of {core:?} of {:?}", ruling.obstacles);
+    }
+    // No smaller set does.
+    let fewest = (0..=all).filter(|kept| !possible[&(all & !kept)]).map(usize::count_ones).min();
+    prop_assert_eq!(Some(core.len()), fewest.map(|size| size as usize));
+    // What it would take suffices, and nothing smaller does.
+    let fewest = (0..=all).filter(|dropped| possible[dropped]).map(usize::count_ones).min();
+    let ways = corrections(&ruling);
+    prop_assert_eq!(ways.is_empty(), fewest.is_none());
+    for way in &ways {
+        prop_assert!(possible[&bits(way)]);
+        prop_assert_eq!(Some(way.len()), fewest.map(|size| size as usize));
+    }
+    Ok((core.len(), ways.first().map_or(0, Vec::len)))
+}
+
+/// NodePools with limits, a taint and labels.
+fn pools() -> impl Strategy<Value = Vec<NodePool>> {
+    let limit = || prop_oneof![2 => Just(None), 1 => (0_i64..9).prop_map(|cores| Some(("cpu", cores * 1_000))), 2 => (0_i64..3).prop_map(|nodes| Some(("nodes", nodes)))];
+    let zone = prop_oneof![Just(None), Just(Some("us-east-1a"))];
+    (limit(), proptest::option::of(limit()), zone).prop_map(|(limit, arm, zone)| {
+        let mut plain = small_pool();
+        plain.limits.extend(limit.map(|(name, amount)| (name.to_owned(), amount)));
+        if let Some(zone) = zone {
+            plain.requirements.add(labels::ZONE, Requirement::one_of([zone]));
+        }
+        let tainted = arm.map(|limit| {
+            let mut made = pool("tainted", &[(labels::INSTANCE_TYPE, In, &["m7g.xlarge"])]);
+            made.taints = vec![taint("farm")];
+            made.limits.extend(limit.map(|(name, amount)| (name.to_owned(), amount)));
+            made
+        });
+        [Some(plain), tainted].into_iter().flatten().collect()
+    })
+}
+
+/// What else a workload may ask for: an architecture, volumes in a zone, more cores than most nodes have.
+fn extras() -> impl Strategy<Value = (bool, Option<&'static str>, i64)> {
+    let zone = prop_oneof![2 => Just(None), 1 => Just(Some("us-east-1a")), 1 => Just(Some("us-east-1b"))];
+    (proptest::bool::weighted(0.2), zone, prop_oneof![4 => Just(0_i64), 1 => Just(9_i64)])
+}
+
+fn with_extras(mut spec: PodSpec, (arm, volume, cores): (bool, Option<&str>, i64)) -> PodSpec {
+    if arm {
+        spec = with_added(spec, labels::ARCH, "arm64");
+    }
+    if let Some(zone) = volume {
+        spec.volume_alternatives = vec![required(&[(labels::ZONE, In, &[zone])])];
+    }
+    if cores > 0 {
+        spec.requests.set(ResourceName::CPU, cores * 1_000);
+    }
+    plain(spec)
+}
+
+fn with_added(mut spec: PodSpec, key: &str, value: &str) -> PodSpec {
+    spec.node_alternatives.iter_mut().for_each(|terms| terms.add(key, Requirement::one_of([value])));
+    spec
+}
+
+/// Without what would be read anew when a constraint is dropped: domains that depend on node affinity, and affinities that only
+/// together say whom they count.
+fn plain(mut spec: PodSpec) -> PodSpec {
+    spec.spreads.iter_mut().for_each(|spread| spread.honors_affinity = false);
+    spec.near.truncate(1);
+    spec
+}
+
+proptest! {
+    #![proptest_config(repeatable(200))]
+
+    #[test]
+    fn brute_force_agrees_on_reasons(
+        pods in workloads(3, 1..4),
+        extra in proptest::collection::vec(extras(), 3),
+        nodes in standing(3),
+        pools in pools(),
+    ) {
+        let pods: Vec<(usize, PodSpec)> =
+            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+        let mut cluster = cluster(pools, &pods);
+        with_standing(&mut cluster, &nodes);
+        for pod in cluster.nodes.iter_mut().flat_map(|node| &mut node.pods) {
+            pod.spec = Arc::new(plain((*pod.spec).clone()));
+        }
+        let planned = planned_within(&cluster, 2_000);
+        let mut seen = Vec::new();
+        for left in &planned.plan.unplaced {
+            let explainer = Explainer::new(&cluster, &planned);
+            let class = planned.demand.class_of[left.pod];
+            let few = explainer.ruling(left.pod, Stage::Now).obstacles.len() <= 6;
+            // Bundles are placed whole, which is no rule of Kubernetes.
+            if few && !explainer.is_bundled(left.pod) && !seen.contains(&class) {
+                seen.push(class);
+                check_against_brute_force(&cluster, &planned, left)?;
+            }
+        }
+    }
+}

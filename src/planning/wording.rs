@@ -1,0 +1,100 @@
+//! How amounts, lists of names and pods are written in explanations.
+
+use std::collections::BTreeSet;
+
+use crate::domain::labels;
+use crate::domain::resources::ResourceName;
+use crate::domain::selector::PodSelector;
+
+/// Values and names that a sentence lists before it says how many more there are.
+const MOST_LISTED: usize = 4;
+
+/// `a`, `a and b`, `a, b, c and 7 more`.
+pub(super) fn listed(names: &BTreeSet<String>) -> String {
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let more = names.len().saturating_sub(MOST_LISTED);
+    let rest = format!("{more} more");
+    if more > 0 {
+        names.truncate(MOST_LISTED);
+        names.push(&rest);
+    }
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// `pods with app=web`.
+pub(super) fn pods_of(selector: &PodSelector) -> String {
+    match &selector.labels {
+        Some(labels) => format!("pods with {labels}"),
+        None => "no pod".to_owned(),
+    }
+}
+
+/// What the values of a topology label are called where people have a word for them.
+pub(super) fn domains_of(key: &str) -> &str {
+    match key {
+        labels::HOSTNAME => "nodes",
+        labels::ZONE => "zones",
+        labels::CAPACITY_TYPE => "capacity types",
+        other => other,
+    }
+}
+
+/// An amount as a person says it: `191.69 cores`, `3.5 GiB`, `2 nvidia.com/gpu`, `1 node`.
+pub(super) fn amount(resource: &str, amount: i64) -> String {
+    let plural = |noun: &str| if amount == 1 { noun.to_owned() } else { format!("{noun}s") };
+    match resource {
+        ResourceName::CPU => {
+            format!("{} {}", decimal(i128::from(amount)), if amount == 1_000 { "core" } else { "cores" })
+        }
+        ResourceName::MEMORY | ResourceName::EPHEMERAL_STORAGE => {
+            let unit = if resource == ResourceName::MEMORY { "memory" } else { "ephemeral storage" };
+            match (i128::from(amount) * 1_000) >> 30 {
+                0 => format!("{amount} bytes of {unit}"),
+                thousandths => format!("{} GiB of {unit}", decimal(thousandths)),
+            }
+        }
+        ResourceName::PODS => format!("{amount} {}", plural("pod slot")),
+        ResourceName::NODES => format!("{amount} {}", plural("node")),
+        other => format!("{amount} {other}"),
+    }
+}
+
+/// Thousandths as a decimal without trailing zeros.
+fn decimal(thousandths: i128) -> String {
+    let text =
+        format!("{}{}.{:03}", if thousandths < 0 { "-" } else { "" }, thousandths.abs() / 1_000, thousandths.abs() % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_well() {
+        let cases = [
+            (ResourceName::CPU, 191_690, "191.69 cores"),
+            (ResourceName::CPU, 1_000, "1 core"),
+            (ResourceName::MEMORY, 3_758_096_384, "3.5 GiB of memory"),
+            (ResourceName::MEMORY, 5, "5 bytes of memory"),
+            (ResourceName::NODES, 1, "1 node"),
+            (ResourceName::PODS, 29, "29 pod slots"),
+            ("nvidia.com/gpu", 8, "8 nvidia.com/gpu"),
+        ];
+        for (resource, number, expected) in cases {
+            assert_eq!(amount(resource, number), expected);
+        }
+    }
+
+    #[test]
+    fn lists_stay_short() {
+        let names = |count: u8| (0..count).map(|n| char::from(b'a' + n).to_string()).collect::<BTreeSet<_>>();
+        assert_eq!(listed(&names(1)), "a");
+        assert_eq!(listed(&names(2)), "a and b");
+        assert_eq!(listed(&names(6)), "a, b, c, d and 2 more");
+    }
+}
