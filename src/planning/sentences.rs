@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::cluster::ClusterView;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirement;
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::planning::company::{Company, Stage, Tally};
 use crate::planning::limits::LimitsLeft;
 use crate::planning::market::is_offering_label;
@@ -160,7 +160,8 @@ impl Sentences<'_> {
             said.join(" and ")
         });
         let wanted: BTreeSet<String> = alternatives.collect();
-        format!("has volumes that need {}, and {} has no such node for it", listed(&wanted), self.owners(places))
+        let could = self.owners(places);
+        format!("has volumes that can be attached only where {}, and there is no such node for it in {could}", listed(&wanted))
     }
 
     fn resource(&self, name: &str, core: &[usize], places: &[Place]) -> String {
@@ -191,7 +192,11 @@ impl Sentences<'_> {
         let left = if self.stage == Stage::Ever { limit } else { self.left(node_pool, resource).max(0) };
         let (needed, of_type) = self.offers(places).map(usage).min().unwrap_or_default();
         let (total, needed) = (amount(resource, limit), amount(resource, needed));
-        let smallest = format!("the smallest node that could hold the pod, {of_type}, takes {needed}");
+        let smallest = if resource == ResourceName::NODES {
+            "the pod needs one more".to_owned()
+        } else {
+            format!("the smallest node that could hold the pod, {of_type}, takes {needed}")
+        };
         let standing = |template: &Template| template.standing.is_some() && template.node_pool == node_pool;
         let limit_left = if self.supply.templates.iter().any(standing) {
             format!("what the nodes that exist leave of the limit of NodePool {name}, {total},")
@@ -253,7 +258,7 @@ impl Sentences<'_> {
         let wants = format!("must be near {} over {}", pods_of(&term.selector), domains_of(key));
         let filled = tally.filled(self.stage);
         if !filled.is_empty() {
-            format!("{wants}, and they are in {}", self.names(key, &filled))
+            format!("{wants}, and they are in {}, where no place is left for it", self.names(key, &filled))
         } else if self.company.others_counted(self.pod, number) == 0 {
             format!("{wants}, and there is none")
         } else if self.stage == Stage::Ever {
