@@ -21,18 +21,15 @@ use crate::domain::requirement::Requirement;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::PodSelector;
 use crate::domain::taint::{Taint, Toleration};
-use crate::domain::topology::{HostPort, TopologySpread};
 use crate::planning::company::Stage;
-use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, spec, taint, with_terms};
+use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, taint};
 use crate::planning::obstacles::Obstacle;
 use crate::planning::oracle::cheapest;
 use crate::planning::plan::Planned;
 use crate::planning::reasons::{Explainer, core, corrections};
 use crate::planning::replay::replay;
 use crate::planning::terms::{Term, TermKind};
-use crate::planning::topology_tests::{
-    Rule, Standing, repeatable, small_pool, spread, standing, term, with_rules, with_standing, workloads,
-};
+use crate::planning::topology_tests::{repeatable, small_pool, standing, with_standing, workloads};
 use crate::planning::verifier::{Violation, verify};
 
 /// Whether a pod has a place beside a plan, by trying every node.
@@ -318,7 +315,7 @@ proptest! {
                 let mut some = cluster.clone();
                 let stays = |pod: usize| others.iter().position(|&other| other == pod).is_none_or(|at| chosen >> at & 1 == 1);
                 some.pods = (0..cluster.pods.len()).filter(|&pod| stays(pod)).map(|pod| cluster.pods[pod].clone()).collect();
-                cheapest(&some, &catalog(), &node_class()).is_some()
+                cheapest(&some, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO).is_some()
             });
             prop_assert!(!placed, "{left:?}");
         }
