@@ -159,9 +159,16 @@ fn without(spec: &mut PodSpec, term: &Term) {
 
 fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
     let verdict = verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO);
-    // What was sent with the plan's nodes before is not at issue, nor are sums.
-    let at_issue =
-        |violation: &&Violation| !matches!(violation, Violation::RequestsMisstated { .. } | Violation::CostMisstated { .. });
+    // What was sent with the plan's nodes before is not at issue, nor are sums and what the plan says of preferences.
+    let at_issue = |violation: &&Violation| {
+        !matches!(
+            violation,
+            Violation::RequestsMisstated { .. }
+                | Violation::CostMisstated { .. }
+                | Violation::PreferenceMisstated { .. }
+                | Violation::ForgoneMisstated { .. }
+        )
+    };
     let orders = [(0..cluster.pods.len()).collect::<Vec<_>>(), (0..cluster.pods.len()).rev().collect()];
     verdict.violations.iter().find(at_issue).is_none()
         && orders.iter().all(|order| replay(cluster, &catalog(), plan, order).is_empty())
