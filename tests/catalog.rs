@@ -85,6 +85,7 @@ fn every_spot_price_is_marked_as_an_estimate_and_below_on_demand() {
                     let ratio = offering.price.dollars() / on_demand.dollars();
                     assert!((0.30..0.60).contains(&ratio), "{} {}: {ratio}", instance_type.name, offering.zone);
                 }
+                CapacityType::Reserved => panic!("{}: nobody sells what is reserved", instance_type.name),
             }
         }
     }

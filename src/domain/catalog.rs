@@ -14,15 +14,24 @@ pub enum CapacityType {
     OnDemand,
     /// Spare capacity at the Spot price, which can be taken back.
     Spot,
+    /// An instance of a capacity reservation, which is paid for whether it is used or not.
+    Reserved,
 }
 
 impl CapacityType {
+    /// The capacity type of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::OnDemand, Self::Spot, Self::Reserved].into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The value of the label `karpenter.sh/capacity-type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OnDemand => "on-demand",
             Self::Spot => "spot",
+            Self::Reserved => "reserved",
         }
     }
 }

@@ -29,6 +29,13 @@ pub const INITIALIZED: &str = "karpenter.sh/initialized";
 /// `karpenter.k8s.aws/instance-tenancy`: `default` or `dedicated`, chosen at launch.
 pub const TENANCY: &str = "karpenter.k8s.aws/instance-tenancy";
 
+/// `karpenter.k8s.aws/capacity-reservation-id`; on nodes of capacity type `reserved` only, as the two that follow.
+pub const RESERVATION_ID: &str = "karpenter.k8s.aws/capacity-reservation-id";
+/// `karpenter.k8s.aws/capacity-reservation-type`: `default` or `capacity-block`.
+pub const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
+/// `karpenter.k8s.aws/capacity-reservation-interruptible`: `true` or `false`.
+pub const RESERVATION_INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
+
 /// Stands for the field `metadata.name` of a node where a node-affinity term names it (`matchFields`). The colon makes it no label
 /// key, so no node that is still to be bought ever has it.
 pub const NODE_NAME_FIELD: &str = "field:metadata.name";

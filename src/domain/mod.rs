@@ -4,6 +4,7 @@
 //! hour. Demand is rounded up and capacity down wherever a unit is coarser than its source.
 
 pub mod allocatable;
+pub mod annotations;
 pub mod catalog;
 pub mod cluster;
 pub mod instance_type;

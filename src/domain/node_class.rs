@@ -82,6 +82,23 @@ pub struct NetworkInterface {
     pub efa_only: bool,
 }
 
+/// Instances of one type in one zone that are paid for whether they run or not, and that nodes of a NodeClass may be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CapacityReservation {
+    /// `cr-...`.
+    pub id: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone name.
+    pub zone: String,
+    /// `default` or `capacity-block`.
+    pub reservation_type: String,
+    /// Whether its owner may take instances back.
+    pub interruptible: bool,
+    /// How many instances of it are free: nodes that exist are not among them.
+    pub free: u32,
+}
+
 /// An EC2NodeClass (`karpenter.k8s.aws/v1`), as far as plans depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeClass {
@@ -106,6 +123,8 @@ pub struct NodeClass {
     pub enclaves: bool,
     /// Whether `connectionTracking` is set.
     pub connection_tracking: bool,
+    /// Capacity reservations of the status of which it is known how many instances are free, by id.
+    pub capacity_reservations: Vec<CapacityReservation>,
 }
 
 impl NodeClass {
@@ -123,6 +142,7 @@ impl NodeClass {
             nested_virtualization: false,
             enclaves: false,
             connection_tracking: false,
+            capacity_reservations: Vec::new(),
         }
     }
 }

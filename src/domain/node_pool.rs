@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::requirement::Requirements;
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint::Taint;
 
 /// Which NodeClass a NodePool uses.
@@ -40,17 +40,17 @@ pub struct NodePool {
     pub expire_after: Option<String>,
     /// Go duration, as written.
     pub termination_grace_period: Option<String>,
-    /// Ceilings on the sum of the nodes' *capacity*, and on their number (`nodes`). A resource that is absent has no limit;
-    /// because [`Resources`] does not store zeros, limits have a map of their own.
+    /// Ceilings on the sum of the nodes' *capacity*, on their number (`nodes`) and on what they cost ([`ResourceName::COST`]). A
+    /// resource that is absent has no limit; because [`Resources`] does not store zeros, limits have a map of their own.
     pub limits: BTreeMap<String, i64>,
 }
 
 impl NodePool {
-    /// Whether a node of capacity `capacity` fits under every limit by itself.
+    /// Whether a node of capacity `capacity` fits under every limit by itself, but for what it costs.
     #[must_use]
     pub fn admits(&self, capacity: &Resources) -> bool {
         self.limits.iter().all(|(name, limit)| {
-            let used = if name == crate::domain::resources::ResourceName::NODES { 1 } else { capacity.get(name) };
+            let used = if name == ResourceName::NODES { 1 } else { capacity.get(name) };
             used <= *limit
         })
     }

@@ -39,12 +39,14 @@ pub struct Candidate {
     pub instance_type: String,
     /// Zone.
     pub zone: String,
-    /// On-Demand or Spot.
+    /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price of the instance alone.
+    /// Price of the instance alone; nothing for one that is reserved, because that is paid for anyway.
     pub price: UsdPerHour,
     /// Whether the price is listed or estimated.
     pub price_kind: PriceKind,
+    /// Id of the capacity reservation that it is an instance of.
+    pub reservation: Option<String>,
 }
 
 /// A node to buy.

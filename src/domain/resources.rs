@@ -19,6 +19,9 @@ impl ResourceName {
     pub const PODS: &'static str = "pods";
     /// How many nodes; used in the limits of a NodePool only.
     pub const NODES: &'static str = "nodes";
+    /// What nodes cost, all included, in micro-dollars per hour; used in the limits of a NodePool only. The blanks make it no name of
+    /// a resource of Kubernetes.
+    pub const COST: &'static str = "dollars per hour";
 
     /// Any name.
     #[must_use]

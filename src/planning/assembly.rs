@@ -101,7 +101,7 @@ pub(super) fn finish(
             let candidates = known
                 .entry((load, origin.offer))
                 .or_insert_with_key(|(load, chosen)| {
-                    let admits = |of_type: usize| stays_within(template, *chosen, of_type, &slack);
+                    let admits = |offer: usize| stays_within(template, *chosen, offer, &slack);
                     let offers = holders.candidates(load, *chosen, &admits);
                     offers.into_iter().map(|offer| template.candidate(offer)).collect()
                 })
@@ -129,13 +129,11 @@ pub(super) fn finish(
     made.into_iter().unzip()
 }
 
-/// Whether the limits leave room for a node of `of_type` in place of one of the offer `chosen`.
-fn stays_within(template: &Template, chosen: usize, of_type: usize, slack: &LimitsLeft) -> bool {
-    let chosen = template.offers[chosen].of_type;
-    template.limits.keys().all(|resource| {
-        let more = template.limit_usage(of_type, resource) - template.limit_usage(chosen, resource);
-        let left = slack.get(&(template.node_pool, resource.clone())).copied().unwrap_or(0);
-        more <= left.max(0)
+/// Whether the limits leave room for a node of `offer` in place of one of the offer `chosen`.
+fn stays_within(template: &Template, chosen: usize, offer: usize, slack: &LimitsLeft) -> bool {
+    template.rows_of(offer).all(|row| {
+        let more = template.taken(&row, offer) - template.taken(&row, chosen);
+        more <= slack.get(&row).copied().unwrap_or(0).max(0)
     })
 }
 

@@ -105,18 +105,19 @@ impl<'a> Holders<'a> {
     /// The offer to buy for `load` in place of `chosen`: the cheapest that holds it and takes no more of any limit.
     pub(super) fn right_size(&mut self, load: &Load, chosen: usize) -> usize {
         let template = &self.supply.templates[load.template];
-        let no_more = |offer: usize| {
-            let (of_type, chosen_type) = (template.offers[offer].of_type, template.offers[chosen].of_type);
-            let usage = |of_type: usize, name: &String| template.limit_usage(of_type, name);
-            template.limits.keys().all(|name| usage(of_type, name) <= usage(chosen_type, name))
-        };
+        let no_more =
+            |offer: usize| template.rows_of(offer).all(|row| template.taken(&row, offer) <= template.taken(&row, chosen));
         self.of(load).find(|&offer| no_more(offer)).unwrap_or(chosen)
     }
 
     /// The offers of a launch request for `load`: `chosen`, then dearer ones, cheapest first. Those within the price tolerance,
-    /// and as many more as `minValues` needs; `admits(type)` says whether the limits leave room for one in place of the chosen.
+    /// and as many more as `minValues` needs; `admits(offer)` says whether the limits leave room for one in place of the chosen. A
+    /// node in a reservation is there already, so it has no stand-in.
     pub(super) fn candidates(&mut self, load: &Load, chosen: usize, admits: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let template = &self.supply.templates[load.template];
+        if template.reservation(chosen).is_some() {
+            return vec![chosen];
+        }
         let price = template.offers[chosen].price;
         let dearest = tolerated(price);
         let mut cover = Cover::new(template);
@@ -128,13 +129,13 @@ impl<'a> Holders<'a> {
             if cover.is_complete() && (at > dearest || needed.len() + near.len() >= MOST_CANDIDATES) {
                 break;
             }
-            if offer == chosen {
+            if offer == chosen || template.reservation(offer).is_some() {
                 continue;
             }
             // What is cheaper than the chosen one breaks a limit: it is there only where `minValues` needs it.
             if !cover.is_complete() && cover.add(offer) {
                 needed.push(offer);
-            } else if at >= price && at <= dearest && admits(template.offers[offer].of_type) {
+            } else if at >= price && at <= dearest && admits(offer) {
                 near.push(offer);
             }
         }

@@ -14,7 +14,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
-use crate::domain::plan::{Candidate, ExistingUse, Plan, PlannedNode, UnplacedPod, WhyLeft};
+use crate::domain::plan::{ExistingUse, Plan, PlannedNode, UnplacedPod, WhyLeft};
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Operator::In;
 use crate::domain::requirement::Requirement;
@@ -24,10 +24,11 @@ use crate::domain::taint::{Taint, Toleration};
 use crate::planning::company::Stage;
 use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, taint};
 use crate::planning::obstacles::Obstacle;
-use crate::planning::oracle::cheapest;
+use crate::planning::oracle::{cheapest, for_sale};
 use crate::planning::plan::Planned;
 use crate::planning::reasons::{Explainer, core, corrections};
 use crate::planning::replay::replay;
+use crate::planning::supply_tests::{reservations, with_reservations};
 use crate::planning::terms::{Term, TermKind};
 use crate::planning::topology_tests::{repeatable, small_pool, standing, with_standing, workloads};
 use crate::planning::verifier::{Violation, verify};
@@ -76,6 +77,10 @@ impl Beside<'_> {
             Obstacle::Limit { node_pool, resource } => {
                 cluster.node_pools[*node_pool].limits.remove(resource);
             }
+            Obstacle::Reserved { id } => {
+                let reservations = cluster.node_classes.values_mut().flat_map(|class| &mut class.capacity_reservations);
+                reservations.filter(|reservation| reservation.id == *id).for_each(|reservation| reservation.free += 1);
+            }
             Obstacle::MinValues { .. } | Obstacle::NothingSold { .. } => {}
         }
         cluster.pods[self.pod].spec = Arc::new(spec);
@@ -115,30 +120,23 @@ impl Beside<'_> {
             }
         }
         for pool in &relaxed.node_pools {
-            for sold in &catalog().instance_types {
-                for offering in &sold.offerings {
-                    let candidate = Candidate {
-                        instance_type: sold.name.clone(),
-                        zone: offering.zone.clone(),
-                        capacity_type: offering.capacity_type,
-                        price: offering.price,
-                        price_kind: offering.price_kind,
-                    };
-                    let mut plan = before.clone();
-                    plan.nodes.push(PlannedNode {
-                        node_pool: pool.name.clone(),
-                        offering: candidate.clone(),
-                        overhead: UsdPerHour::ZERO,
-                        labels: BTreeMap::new(),
-                        pods: vec![self.pod],
-                        requests: requests.clone(),
-                        daemons: Resources::new(),
-                        allocatable: allocatable::allocatable(sold, &node_class()),
-                        candidates: vec![candidate],
-                    });
-                    plan.cost = plan.nodes.iter().map(PlannedNode::cost).sum();
-                    plans.push(plan);
-                }
+            for candidate in for_sale(relaxed, &catalog()) {
+                let mut plan = before.clone();
+                let of_type = catalog();
+                let of_type = of_type.get(&candidate.instance_type).expect("what is for sale is in the catalog");
+                plan.nodes.push(PlannedNode {
+                    node_pool: pool.name.clone(),
+                    offering: candidate.clone(),
+                    overhead: UsdPerHour::ZERO,
+                    labels: BTreeMap::new(),
+                    pods: vec![self.pod],
+                    requests: requests.clone(),
+                    daemons: Resources::new(),
+                    allocatable: allocatable::allocatable(of_type, &node_class()),
+                    candidates: vec![candidate],
+                });
+                plan.cost = plan.nodes.iter().map(PlannedNode::cost).sum();
+                plans.push(plan);
             }
         }
         plans
@@ -218,7 +216,7 @@ fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &Un
 
 /// NodePools with limits, a taint and labels.
 fn pools() -> impl Strategy<Value = Vec<NodePool>> {
-    let limit = || prop_oneof![2 => Just(None), 1 => (0_i64..9).prop_map(|cores| Some(("cpu", cores * 1_000))), 2 => (0_i64..3).prop_map(|nodes| Some(("nodes", nodes)))];
+    let limit = || prop_oneof![2 => Just(None), 1 => (0_i64..9).prop_map(|cores| Some(("cpu", cores * 1_000))), 2 => (0_i64..3).prop_map(|nodes| Some(("nodes", nodes))), 1 => (0_i64..8).prop_map(|halves| Some((ResourceName::COST, halves * 50_000)))];
     let zone = prop_oneof![Just(None), Just(Some("us-east-1a"))];
     (limit(), proptest::option::of(limit()), zone).prop_map(|(limit, arm, zone)| {
         let mut plain = small_pool();
@@ -260,6 +258,11 @@ fn with_added(mut spec: PodSpec, key: &str, value: &str) -> PodSpec {
     spec
 }
 
+/// Whether the limits of a NodePool may leave no node at all, so that there are more domains to spread over without them.
+fn allows_nothing(pool: &NodePool) -> bool {
+    pool.limits.get(ResourceName::NODES) == Some(&0) || pool.limits.get(ResourceName::CPU).is_some_and(|cores| *cores < 4_000)
+}
+
 /// Without what would be read anew when a constraint is dropped: domains that depend on node affinity, and affinities that only
 /// together say whom they count.
 fn plain(mut spec: PodSpec) -> PodSpec {
@@ -277,10 +280,15 @@ proptest! {
         extra in proptest::collection::vec(extras(), 3),
         nodes in standing(3),
         pools in pools(),
+        reserved in reservations(),
     ) {
-        let pods: Vec<(usize, PodSpec)> =
+        let mut pods: Vec<(usize, PodSpec)> =
             pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+        if pools.iter().any(allows_nothing) {
+            pods.iter_mut().for_each(|(_, spec)| spec.spreads.clear());
+        }
         let mut cluster = cluster(pools, &pods);
+        with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         for pod in cluster.nodes.iter_mut().flat_map(|node| &mut node.pods) {
             pod.spec = Arc::new(plain((*pod.spec).clone()));
@@ -306,10 +314,12 @@ proptest! {
         extra in proptest::collection::vec(extras(), 3),
         nodes in standing(3),
         pools in pools(),
+        reserved in reservations(),
     ) {
         let pods: Vec<(usize, PodSpec)> =
             pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
         let mut cluster = cluster(pools, &pods);
+        with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes[..nodes.len().min(1)]);
         let planned = planned_within(&cluster, 2_000);
         for left in &planned.plan.unplaced {

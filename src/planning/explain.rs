@@ -11,6 +11,7 @@ use crate::domain::plan::{Candidate, PlannedNode, UnplacedPod};
 use crate::domain::pod::PodSpec;
 use crate::domain::resources::ResourceName;
 use crate::planning::candidates::{Holders, Load};
+use crate::planning::limits::{LimitsLeft, Row, limits_left};
 use crate::planning::obstacles::{Obstacle, kept_from};
 use crate::planning::plan::{NodeOrigin, Planned};
 use crate::planning::supply::Template;
@@ -214,6 +215,7 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             }
         }
     }
+    let left = limits_left(&planned.supply, planned.origins.iter().copied());
     let sentences = cheapest.into_values().map(|(cost, number, offer)| {
         let template = &planned.supply.templates[number];
         format!(
@@ -221,14 +223,21 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             described(template, offer),
             template.name,
             here.cost(origin.offer) - cost,
-            closed_by(cluster, node, here, template, offer)
+            closed_by(cluster, node, here, template, offer, &left)
         )
     });
     sentences.collect()
 }
 
 /// What keeps the pods of `node`, now in `here`, from `offer`.
-fn closed_by(cluster: &ClusterView, node: &PlannedNode, here: &Template, template: &Template, offer: usize) -> String {
+fn closed_by(
+    cluster: &ClusterView,
+    node: &PlannedNode,
+    here: &Template,
+    template: &Template,
+    offer: usize,
+    left: &LimitsLeft,
+) -> String {
     let mut asked: BTreeSet<&PodSpec> = BTreeSet::new();
     for &pod in &node.pods {
         let spec: &PodSpec = &cluster.pods[pod].spec;
@@ -246,6 +255,8 @@ fn closed_by(cluster: &ClusterView, node: &PlannedNode, here: &Template, templat
     }
     if template.weight != here.weight {
         format!("its weight is {} and that of NodePool {} is {}", template.weight, here.name, here.weight)
+    } else if let Some(id) = template.reservation(offer).filter(|id| left.get(&Row::Reservation((*id).to_owned())) == Some(&0)) {
+        format!("the plan uses every free instance of its capacity reservation {id}")
     } else if !template.limits.is_empty() {
         "it would take more of the NodePool's limits".to_owned()
     } else if !template.min_values.is_empty() {

@@ -1,27 +1,52 @@
-//! What a plan leaves of the limits of its NodePools.
+//! What there is only so much of, and what a plan leaves of it: limits of NodePools, capacity reservations, nodes that exist.
 
 use std::collections::BTreeMap;
 
 use crate::planning::plan::NodeOrigin;
 use crate::planning::supply::Supply;
 
-/// What is left, by NodePool (index into `ClusterView::node_pools`) and resource; negative where more is used than allowed.
-pub(super) type LimitsLeft = BTreeMap<(usize, String), i64>;
+/// What a side row is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Row {
+    /// A limit of a NodePool.
+    Limit(LimitRow),
+    /// The free instances of a capacity reservation, by its id.
+    Reservation(String),
+    /// How many nodes of a template exist; index into [`Supply::templates`].
+    Standing(usize),
+}
 
-/// What nodes of these origins leave of the limits in `supply`.
+/// What a side row limits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitRow {
+    /// Index into `ClusterView::node_pools`.
+    pub node_pool: usize,
+    /// The resource, `nodes`, or the dollars that they cost.
+    pub resource: String,
+}
+
+impl Row {
+    /// The limit of a NodePool on a resource.
+    pub(super) fn limit(node_pool: usize, resource: &str) -> Self {
+        Self::Limit(LimitRow { node_pool, resource: resource.to_owned() })
+    }
+}
+
+/// What is left of limits and reservations; negative where more is used than allowed.
+pub(super) type LimitsLeft = BTreeMap<Row, i64>;
+
+/// What nodes of these origins leave of the limits and reservations in `supply`.
 pub(super) fn limits_left(supply: &Supply, nodes: impl Iterator<Item = NodeOrigin>) -> LimitsLeft {
-    let mut left = LimitsLeft::new();
+    let mut left: LimitsLeft =
+        supply.reservations.iter().map(|(id, free)| (Row::Reservation(id.clone()), i64::from(*free))).collect();
     for template in &supply.templates {
-        for (resource, limit) in &template.limits {
-            left.insert((template.node_pool, resource.clone()), *limit);
-        }
+        left.extend(template.limits.iter().map(|(resource, limit)| (Row::limit(template.node_pool, resource), *limit)));
     }
     for origin in nodes {
         let template = &supply.templates[origin.template];
-        let of_type = template.offers[origin.offer].of_type;
-        for resource in template.limits.keys() {
-            if let Some(left) = left.get_mut(&(template.node_pool, resource.clone())) {
-                *left = left.saturating_sub(template.limit_usage(of_type, resource));
+        for row in template.rows_of(origin.offer) {
+            if let Some(left) = left.get_mut(&row) {
+                *left = left.saturating_sub(template.taken(&row, origin.offer));
             }
         }
     }

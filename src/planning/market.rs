@@ -16,24 +16,27 @@ use crate::domain::allocatable;
 use crate::domain::catalog::{CapacityType, Catalog, InstanceType, PriceKind};
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
-use crate::domain::node_class::NodeClass;
+use crate::domain::node_class::{CapacityReservation, NodeClass};
 use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
 
 /// Whether a label belongs to the offering and not to the instance type.
 pub(super) fn is_offering_label(key: &str) -> bool {
     matches!(key, labels::ZONE | labels::ZONE_ID | labels::CAPACITY_TYPE)
+        || matches!(key, labels::RESERVATION_ID | labels::RESERVATION_TYPE | labels::RESERVATION_INTERRUPTIBLE)
 }
 
-/// A zone and a capacity type.
+/// A zone and a capacity type; every capacity reservation is a cell of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
     /// Zone name.
     pub zone: String,
-    /// On-Demand or Spot.
+    /// How capacity is paid for.
     pub capacity_type: CapacityType,
     /// Zone id, where the NodeClass's status says it.
     pub zone_id: Option<String>,
+    /// The capacity reservation, under capacity type `reserved`.
+    pub reservation: Option<CapacityReservation>,
 }
 
 impl Cell {
@@ -41,14 +44,9 @@ impl Cell {
     /// accepts an absent label: a plan must not bet on it.
     #[must_use]
     pub fn satisfies(&self, key: &str, requirement: &Requirement) -> bool {
-        match key {
-            labels::ZONE => requirement.has(&self.zone),
-            labels::CAPACITY_TYPE => requirement.has(self.capacity_type.as_str()),
-            labels::ZONE_ID => match &self.zone_id {
-                Some(id) => requirement.has(id),
-                None => requirement.accepts_absence(),
-            },
-            _ => true,
+        match self.value(key) {
+            Some(value) => requirement.has(value),
+            None => !is_offering_label(key) || requirement.accepts_absence(),
         }
     }
 
@@ -59,10 +57,18 @@ impl Cell {
             labels::ZONE => Some(&self.zone),
             labels::CAPACITY_TYPE => Some(self.capacity_type.as_str()),
             labels::ZONE_ID => self.zone_id.as_deref(),
+            labels::RESERVATION_ID => self.reservation.as_ref().map(|of| of.id.as_str()),
+            labels::RESERVATION_TYPE => self.reservation.as_ref().map(|of| of.reservation_type.as_str()),
+            labels::RESERVATION_INTERRUPTIBLE => {
+                self.reservation.as_ref().map(|of| if of.interruptible { "true" } else { "false" })
+            }
             _ => None,
         }
     }
 }
+
+/// What tells cells apart: zone, capacity type, reservation.
+type CellKey<'a> = (&'a str, CapacityType, Option<&'a CapacityReservation>);
 
 /// A type in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,19 +124,19 @@ impl Market {
             .iter()
             .filter(|t| t.offerings.iter().any(|o| zone_allowed(&o.zone)) && allocatable::is_compatible(t, node_class))
             .collect();
-        let pairs: BTreeSet<(&str, CapacityType)> = sold
-            .iter()
-            .flat_map(|t| &t.offerings)
-            .filter(|o| zone_allowed(&o.zone))
-            .map(|o| (o.zone.as_str(), o.capacity_type))
-            .collect();
-        let number: BTreeMap<(&str, CapacityType), usize> = pairs.iter().copied().zip(0..).collect();
+        let listed =
+            sold.iter().flat_map(|t| &t.offerings).map(|offering| (offering.zone.as_str(), offering.capacity_type, None));
+        let reserved = node_class.capacity_reservations.iter().filter(|reservation| reservation.free > 0);
+        let reserved = reserved.map(|reservation| (reservation.zone.as_str(), CapacityType::Reserved, Some(reservation)));
+        let pairs: BTreeSet<CellKey<'_>> = listed.chain(reserved).filter(|(zone, ..)| zone_allowed(zone)).collect();
+        let number: BTreeMap<CellKey<'_>, usize> = pairs.iter().copied().zip(0..).collect();
         let cells = pairs
             .iter()
-            .map(|&(zone, capacity_type)| Cell {
+            .map(|&(zone, capacity_type, reservation)| Cell {
                 zone: zone.to_owned(),
                 capacity_type,
                 zone_id: node_class.zones.as_ref().and_then(|zones| zones.get(zone).cloned().flatten()),
+                reservation: reservation.cloned(),
             })
             .collect();
         let types: Vec<MarketType> = sold
@@ -140,10 +146,17 @@ impl Market {
                     .offerings
                     .iter()
                     .filter_map(|o| {
-                        let cell = *number.get(&(o.zone.as_str(), o.capacity_type))?;
+                        let cell = *number.get(&(o.zone.as_str(), o.capacity_type, None))?;
                         Some(MarketOffer { cell, price: o.price, price_kind: o.price_kind })
                     })
                     .collect();
+                let own = number.iter().filter(|((zone, _, of), _)| {
+                    let in_zone = || t.offerings.iter().any(|offering| offering.zone == *zone);
+                    of.is_some_and(|of| of.instance_type == t.name) && in_zone()
+                });
+                // What is paid for anyway costs the plan nothing; Karpenter counts a ten-millionth of the On-Demand price.
+                let free = |&cell: &usize| MarketOffer { cell, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed };
+                offers.extend(own.map(|(_, cell)| free(cell)));
                 offers.sort_by_key(|offer| offer.cell);
                 MarketType {
                     name: t.name.clone(),

@@ -36,11 +36,12 @@ mod wording;
 pub use candidates::{MOST_CANDIDATES, PRICE_TOLERANCE_PERCENT};
 pub use cost::CostModel;
 pub use demand::{Demand, PodClass, Scope};
+pub use limits::{LimitRow, Row};
 pub use market::{Cell, Market, MarketOffer, MarketType};
 pub use meeting::price_unmet;
 pub use plan::{NodeOrigin, PlanError, Planned, plan};
 pub use preferences::PreferencePolicy;
-pub use program::{Leftover, LimitRow, Row, ShapeOrigin, TierProgram};
+pub use program::{Leftover, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
@@ -54,6 +55,8 @@ mod oracle;
 mod properties;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod supply_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

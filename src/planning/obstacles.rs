@@ -16,17 +16,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use fixedbitset::FixedBitSet;
 
 use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint::{Effect, Taint};
 use crate::domain::topology::HostPort;
 use crate::planning::company::{Company, NEW_NODE, Rule, Stage, Stand};
 use crate::planning::demand::Scope;
-use crate::planning::market::is_offering_label;
+use crate::planning::limits::Row;
+use crate::planning::market::{Cell, is_offering_label};
 use crate::planning::min_values::Cover;
 use crate::planning::standing;
-use crate::planning::supply::{Supply, Template};
+use crate::planning::supply::{Supply, Template, limit_usage};
 
 /// One thing that keeps a pod away. The order is the preference between equally short answers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub(super) enum Obstacle {
     Port(HostPort),
     /// A limit of a NodePool (index into the supply's NodePools) that such a node would break.
     Limit { node_pool: usize, resource: String },
+    /// A capacity reservation, by id, all of whose instances are taken.
+    Reserved { id: String },
     /// Too few distinct values among the offerings that would hold the pod.
     MinValues { node_pool: usize, key: String },
     /// The NodePool's own requirements leave nothing to buy.
@@ -62,8 +66,8 @@ pub(super) struct Place {
     pub(super) node: Option<usize>,
 }
 
-/// What of a NodePool's limits counts: `left(node_pool, resource, limit)` is what one more node may take.
-pub(super) type LimitLeft<'a> = &'a dyn Fn(usize, &str, i64) -> i64;
+/// What of limits and reservations counts: what one more node may take.
+pub(super) type LimitLeft<'a> = &'a dyn Fn(&Row) -> i64;
 
 /// What a pod asks of a place.
 pub(super) struct Asked<'a> {
@@ -194,6 +198,8 @@ impl<'a> Draft<'a> {
         let sizes: Vec<Vec<usize>> =
             (0..template.types.len()).map(|of_type| self.sizes(template, of_type, asked, left)).collect();
         let rules = Rules::new(self, template, asked.rules);
+        let taken: Vec<Vec<usize>> = template.market.cells.iter().map(|cell| self.reserved(cell, left)).collect();
+        let dear = self.too_dear(template, left);
         for wanted in Wanted::all(template, asked.spec) {
             let labels: Vec<usize> = wanted.labels.obstacles().map(|obstacle| self.number(obstacle)).collect();
             let volumes = wanted.volumes.as_ref().map(|_| self.number(Obstacle::Volumes));
@@ -206,17 +212,19 @@ impl<'a> Draft<'a> {
                 .collect();
             let mut cells = Distinct::default();
             let of_cell: Vec<usize> = (0..template.market.cells.len())
-                .map(|cell| cells.number([by_cell(cell), rules.by_cell[cell].clone()].concat()))
+                .map(|cell| cells.number([by_cell(cell), rules.by_cell[cell].clone(), taken[cell].clone()].concat()))
                 .collect();
-            let mut known: BTreeMap<(usize, usize, bool), Vec<usize>> = BTreeMap::new();
+            let mut known: BTreeMap<(usize, usize, bool, bool), Vec<usize>> = BTreeMap::new();
             for (offer, sold) in template.offers.iter().enumerate() {
                 let inside = asked.within.as_ref().is_none_or(|(scope, _)| reaches(scope, number, offer));
-                known.entry((of_type[sold.of_type], of_cell[sold.cell], inside)).or_default().push(offer);
+                let too_dear = dear.as_ref().is_some_and(|(_, offers)| offers.contains(offer));
+                known.entry((of_type[sold.of_type], of_cell[sold.cell], inside, too_dear)).or_default().push(offer);
             }
             let outside = asked.within.as_ref().map(|(_, obstacle)| self.number(obstacle.clone()));
-            for ((of_type, of_cell, inside), offers) in known {
+            for ((of_type, of_cell, inside, too_dear), offers) in known {
                 let outside: Vec<usize> = outside.filter(|_| !inside).into_iter().collect();
-                let parts = [&common[..], &types.list[of_type], &cells.list[of_cell], &rules.on_new, &outside];
+                let dear: Vec<usize> = dear.iter().filter(|_| too_dear).map(|(number, _)| *number).collect();
+                let parts = [&common[..], &types.list[of_type], &cells.list[of_cell], &rules.on_new, &outside, &dear];
                 self.add(&parts, offers.into_iter().map(|offer| place(Some(offer))));
             }
             for &node in here {
@@ -288,15 +296,31 @@ impl<'a> Draft<'a> {
         let room = &template.types[of_type].room.for_pods;
         let too_large = asked.requests.iter().filter(|(name, amount)| *amount > room.get(name.as_str())).map(|(name, _)| name);
         let overfull = room.iter().filter(|(name, amount)| *amount < 0 && asked.requests.get(name.as_str()) == 0);
-        let limits = template
-            .limits
-            .iter()
-            .filter(|(resource, limit)| template.limit_usage(of_type, resource) > left(template.node_pool, resource, **limit));
         let node_pool = template.node_pool;
-        let limits = limits.map(|(resource, _)| Obstacle::Limit { node_pool, resource: resource.clone() });
+        let usage = |resource: &str| limit_usage(template.capacity(of_type), UsdPerHour::ZERO, resource);
+        let limits = template.limits.keys().filter(|resource| usage(resource) > left(&Row::limit(node_pool, resource)));
+        let limits = limits.filter(|resource| resource.as_str() != ResourceName::COST);
+        let limits = limits.map(|resource| Obstacle::Limit { node_pool, resource: resource.clone() });
         let resources = too_large.chain(overfull.map(|(name, _)| name));
         let resources = resources.map(|name| Obstacle::Resource { name: name.as_str().to_owned() });
         resources.chain(limits).map(|obstacle| self.number(obstacle)).collect()
+    }
+
+    /// The obstacle of a reservation without a free instance.
+    fn reserved(&mut self, cell: &Cell, left: LimitLeft<'_>) -> Vec<usize> {
+        let id = cell.reservation.as_ref().map(|reservation| reservation.id.clone());
+        let taken = id.filter(|id| left(&Row::Reservation(id.clone())) < 1);
+        taken.map(|id| self.number(Obstacle::Reserved { id })).into_iter().collect()
+    }
+
+    /// The limit on what the nodes of the NodePool cost, and the offers that would break it.
+    fn too_dear(&mut self, template: &Template, left: LimitLeft<'_>) -> Option<(usize, FixedBitSet)> {
+        let (node_pool, resource) = (template.node_pool, ResourceName::COST.to_owned());
+        template.limits.get(&resource)?;
+        let left = left(&Row::limit(node_pool, &resource));
+        let mut dear = FixedBitSet::with_capacity(template.offers.len());
+        dear.extend((0..template.offers.len()).filter(|&offer| template.cost(offer).micros() > left));
+        (!dear.is_clear()).then(|| (self.number(Obstacle::Limit { node_pool, resource }), dear))
     }
 
     fn finish(self) -> Ruling<'a> {

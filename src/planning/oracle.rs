@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::allocatable;
-use crate::domain::catalog::Catalog;
+use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
@@ -23,23 +23,10 @@ pub(super) fn cheapest(
     class: &NodeClass,
     worth: &dyn Fn(usize, usize) -> UsdPerHour,
 ) -> Option<UsdPerHour> {
-    let mut offers: Vec<(String, Candidate)> = Vec::new();
-    for pool in &cluster.node_pools {
-        for sold in &catalog.instance_types {
-            offers.extend(sold.offerings.iter().map(|offering| {
-                let candidate = Candidate {
-                    instance_type: sold.name.clone(),
-                    zone: offering.zone.clone(),
-                    capacity_type: offering.capacity_type,
-                    price: offering.price,
-                    price_kind: offering.price_kind,
-                };
-                (pool.name.clone(), candidate)
-            }));
-        }
-    }
+    let pools = cluster.node_pools.iter().map(|pool| pool.name.clone());
+    let each = |pool: String| for_sale(cluster, catalog).into_iter().map(move |offer| (pool.clone(), offer));
     // What no single pod could use anyway is not tried again and again.
-    let mut offers: Vec<Site> = offers.into_iter().map(Site::Bought).collect();
+    let mut offers: Vec<Site> = pools.flat_map(each).map(Site::Bought).collect();
     offers.retain(|offer| {
         let alone = |pod| judged(cluster, catalog, plan(cluster, catalog, class, &[(vec![pod], offer)]), None).is_some();
         (0..cluster.pods.len()).any(alone)
@@ -49,6 +36,30 @@ pub(super) fn cheapest(
     let mut search = Search { cluster, catalog, class, worth, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
+}
+
+/// All that could be bought: what the catalog has, and one instance of each reservation.
+pub(super) fn for_sale(cluster: &ClusterView, catalog: &Catalog) -> Vec<Candidate> {
+    let mut made = Vec::new();
+    for sold in &catalog.instance_types {
+        made.extend(sold.offerings.iter().map(|offering| Candidate {
+            instance_type: sold.name.clone(),
+            zone: offering.zone.clone(),
+            capacity_type: offering.capacity_type,
+            price: offering.price,
+            price_kind: offering.price_kind,
+            reservation: None,
+        }));
+    }
+    made.extend(cluster.node_classes.values().flat_map(|class| &class.capacity_reservations).map(|reservation| Candidate {
+        instance_type: reservation.instance_type.clone(),
+        zone: reservation.zone.clone(),
+        capacity_type: CapacityType::Reserved,
+        price: UsdPerHour::ZERO,
+        price_kind: PriceKind::Listed,
+        reservation: Some(reservation.id.clone()),
+    }));
+    made
 }
 
 /// A node that takes pods.

@@ -15,7 +15,8 @@ use crate::planning::assembly;
 use crate::planning::candidates::Holders;
 use crate::planning::cost::CostModel;
 use crate::planning::demand::Demand;
-use crate::planning::program::{Leftover, Row, TierProgram};
+use crate::planning::limits::Row;
+use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::reasons;
 use crate::planning::respect::Respected;
 use crate::planning::supply::Supply;
@@ -124,7 +125,7 @@ fn planned(
     let demand = Demand::new(cluster, &supply, costs.preferences);
     let mut waiting: Vec<VecDeque<usize>> = demand.groups.iter().map(|group| group.pods.iter().copied().collect()).collect();
     let weights = supply.weights();
-    let mut standing = supply.standing_nodes();
+    let (mut standing, mut reserved) = (supply.standing_nodes(), supply.reservations.clone());
     let mut tiers = Vec::new();
     let mut nodes = Vec::new();
     let mut holders = Holders::new(&supply, &demand);
@@ -132,12 +133,17 @@ fn planned(
     for (at, &weight) in weights.iter().enumerate() {
         let left = |group: usize| u32::try_from(waiting[group].len()).unwrap_or(u32::MAX);
         let pods = demand.classes.iter().map(|class| left(class.group)).collect();
-        let left = Leftover { pods, nodes: standing.clone(), last: at + 1 == weights.len() };
+        let last = at + 1 == weights.len();
+        let left = Leftover { pods, nodes: standing.clone(), reserved: reserved.clone(), last };
         let Some(program) = TierProgram::new(&supply, &demand, &left, weight) else { continue };
         let solved = tier::solve(&supply, &demand, &left, program, &mut effort)?;
         let dealt = assembly::deal(&solved, tiers.len(), &mut waiting, &mut holders);
-        for node in dealt.iter().filter(|node| supply.templates[node.origin.template].standing.is_some()) {
-            standing[node.origin.template] -= 1;
+        for origin in dealt.iter().map(|node| node.origin) {
+            let template = &supply.templates[origin.template];
+            standing[origin.template] -= u32::from(template.standing.is_some());
+            if let Some(free) = template.reservation(origin.offer).and_then(|id| reserved.get_mut(id)) {
+                *free -= 1;
+            }
         }
         let costs = dealt.iter().map(|node| supply.templates[node.origin.template].cost(node.origin.offer).micros());
         effort.cost += costs.sum::<i64>();
@@ -169,13 +175,10 @@ fn first_fit(tiers: &[SolvedTier], unplaced: usize) -> FirstFitOutcome {
     let mut outcome = FirstFitOutcome { cost: UsdPerHour::ZERO, nodes: 0, unplaced };
     for tier in tiers {
         let (first_fit, left) = (&tier.solution.first_fit, tier.solution.unplaced.iter().map(|&pods| u64::from(pods)).sum());
-        // Nodes that exist are used and not bought; each counts as a micro-dollar to the engine.
-        let standing = |&(row, nodes): &(usize, i64)| match tier.program.rows[row] {
-            Row::Standing(_) => nodes,
-            Row::Limit(_) => 0,
-        };
-        let used: i64 = first_fit.usage.iter().map(standing).sum();
-        outcome.cost += UsdPerHour::from_micros(first_fit.cost - used);
+        // Nodes that exist are used and not bought; each counts as a micro-dollar to the engine, like whatever costs nothing.
+        let standing = |(row, _): &&(usize, i64)| matches!(tier.program.rows[*row], Row::Standing(_));
+        let used: i64 = first_fit.usage.iter().filter(standing).map(|(_, nodes)| nodes).sum();
+        outcome.cost += UsdPerHour::from_micros(first_fit.cost - tier.program.tokens(&first_fit.usage));
         outcome.nodes += usize::try_from(first_fit.nodes).unwrap_or(usize::MAX) - usize::try_from(used).unwrap_or(0);
         outcome.unplaced += usize::try_from(first_fit.unplaced.saturating_sub(left)).unwrap_or(usize::MAX);
     }

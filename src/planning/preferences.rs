@@ -200,7 +200,9 @@ pub(super) fn price(supply: &Supply, scope: &Scope, requests: &Resources) -> i64
                 room.map(share).try_fold(0, |most: i64, share| Some(most.max(share?)))
             })
             .collect();
-        for offer in offers.iter().flat_map(FixedBitSet::ones) {
+        // What is paid for anyway says nothing about what a pod is worth.
+        let paid = |offer: &usize| template.reservation(*offer).is_none();
+        for offer in offers.iter().flat_map(FixedBitSet::ones).filter(paid) {
             if let Some(share) = shares[template.offers[offer].of_type] {
                 let price = i128::from(template.cost(offer).micros()) * i128::from(share) / 1_000_000;
                 let price = i64::try_from(price).unwrap_or(i64::MAX);

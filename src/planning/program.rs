@@ -14,9 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
+use crate::domain::money::UsdPerHour;
 use crate::planning::arrangement::{Arrangement, Cap, Role};
 use crate::planning::blocks::Choices;
 use crate::planning::demand::{Bundle, Demand, amounts};
+use crate::planning::limits::Row;
 use crate::planning::min_values;
 use crate::planning::plan::NodeOrigin;
 use crate::planning::supply::{Supply, Template};
@@ -47,6 +49,8 @@ pub struct Leftover {
     pub pods: Vec<u32>,
     /// Nodes that exist and that no tier has used, by template of the supply.
     pub nodes: Vec<u32>,
+    /// Free instances of capacity reservations that no tier has used, by id.
+    pub reserved: BTreeMap<String, u32>,
     /// Whether no tier follows. Only the last one takes pods that it can hold on nodes that exist alone.
     pub last: bool,
 }
@@ -56,26 +60,9 @@ impl Leftover {
     #[must_use]
     pub fn new(supply: &Supply, demand: &Demand) -> Self {
         let pods = (0..demand.classes.len()).map(|class| u32::try_from(demand.pods_of(class).len()).unwrap_or(u32::MAX));
-        Self { pods: pods.collect(), nodes: supply.standing_nodes(), last: true }
+        let (nodes, reserved) = (supply.standing_nodes(), supply.reservations.clone());
+        Self { pods: pods.collect(), nodes, reserved, last: true }
     }
-}
-
-/// What a side row is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Row {
-    /// A limit of a NodePool.
-    Limit(LimitRow),
-    /// How many nodes of a template exist; index into [`Supply::templates`].
-    Standing(usize),
-}
-
-/// What a side row limits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LimitRow {
-    /// Index into `ClusterView::node_pools`.
-    pub node_pool: usize,
-    /// The resource, or `nodes`.
-    pub resource: String,
 }
 
 /// The program of one tier, and what its numbers stand for.
@@ -95,6 +82,8 @@ pub struct TierProgram {
     pub origins: Vec<ShapeOrigin>,
     /// Per side row.
     pub rows: Vec<Row>,
+    /// Per side row, whether a node that counts in it may cost nothing; the engine counts a micro-dollar then.
+    tokens: Vec<bool>,
 }
 
 /// A shape before its eligibility is known in classes.
@@ -112,12 +101,13 @@ impl TierProgram {
     /// The program of the NodePools of `weight` for what is `left`; `None` when they can hold no pod of it.
     #[must_use]
     pub fn new(supply: &Supply, demand: &Demand, left: &Leftover, weight: i32) -> Option<Self> {
-        let Leftover { pods: left, nodes, last } = left;
+        let Leftover { pods: left, nodes, reserved, last } = left;
         let mut live = FixedBitSet::with_capacity(demand.scopes.len());
         live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).flat_map(|(class, _)| class.scopes()));
         let in_reach = |bundle: &&Bundle| bundle.classes.iter().any(|&class| left[class] > 0);
         live.extend(demand.bundles.iter().filter(in_reach).map(|bundle| bundle.scope));
-        let mut rows = side_rows(supply, nodes, weight);
+        let mut rows = side_rows(supply, nodes, reserved, weight);
+        let limits: Vec<i64> = rows.iter().map(|(_, row)| limit_of(row, supply, nodes, reserved)).collect();
         let mut sets = Sets::default();
         let mut drafts: Vec<(Draft, ShapeOrigin)> = Vec::new();
         let mut known: FxHashMap<Draft, ()> = FxHashMap::default();
@@ -125,7 +115,9 @@ impl TierProgram {
         let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
         for (number, template) in of_tier.filter(|(number, _)| there(*number)) {
             draft_shapes(number, template, demand, &live, &rows, &mut sets, &mut |draft, origin| {
-                if known.insert(draft.clone(), ()).is_none() {
+                // What exceeds a limit by itself is no shape.
+                let within = draft.usage.iter().all(|&(row, amount)| amount <= limits[row]);
+                if within && known.insert(draft.clone(), ()).is_none() {
                     drafts.push((draft, origin));
                 }
             });
@@ -152,7 +144,7 @@ impl TierProgram {
         }
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
-        let dearest = drafts.iter().map(|(draft, _)| draft.cost).max().unwrap_or(1);
+        let dearest = dearest(supply, demand, &live, weight);
         let penalties = penalties(demand, &arrangement, left, dearest, !rows.is_empty());
         let (classes, members) = join_units(demand, &arrangement, &penalties, &sets);
         let (eligibility, eligible_of_set) = eligibility(&arrangement, &members, &sets);
@@ -183,34 +175,33 @@ impl TierProgram {
                 origins.push(origin);
             }
         }
+        problem.side_rows = rows.iter().map(|&(row, _)| SideRow { limit: limits[row] }).collect();
+        let mut tokens = vec![false; rows.len()];
+        for (shape, origin) in problem.shapes.iter().zip(&origins) {
+            if supply.templates[origin.template].cost(origin.offer) <= UsdPerHour::ZERO {
+                let of_nodes = shape.usage.iter().filter(|(row, _)| !matches!(rows[*row].1, Row::Limit(_)));
+                of_nodes.for_each(|&(row, _)| tokens[row] = true);
+            }
+        }
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
-        problem.side_rows = rows
-            .iter()
-            .map(|row| {
-                let limit = match row {
-                    Row::Limit(row) => {
-                        let template = supply.templates.iter().find(|template| template.node_pool == row.node_pool);
-                        template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0)
-                    }
-                    Row::Standing(template) => i64::from(nodes[*template]),
-                };
-                SideRow { limit: limit.clamp(0, LARGEST_AMOUNT - 1) }
-            })
-            .collect();
-        Some(Self { weight, problem, members, arrangement, choices, origins, rows })
+        Some(Self { weight, problem, members, arrangement, choices, origins, rows, tokens })
     }
 
-    /// Whether a NodePool's limit may leave pods unplaced.
+    /// Whether a NodePool's limit or a reservation may leave pods unplaced.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.rows.iter().any(|row| matches!(row, Row::Limit(_)))
+        self.rows.iter().any(|row| !matches!(row, Row::Standing(_)))
     }
 
-    /// What the engine counts for nodes that exist, at most: a micro-dollar for each, since a shape costs something.
+    /// What the engine counts for nodes that cost nothing, at most: a micro-dollar for each, since a shape costs something.
     #[must_use]
     pub fn token_cost(&self) -> i64 {
-        let standing = self.rows.iter().zip(&self.problem.side_rows).filter(|(row, _)| matches!(row, Row::Standing(_)));
-        standing.map(|(_, row)| row.limit).sum()
+        self.problem.side_rows.iter().zip(&self.tokens).filter(|(_, token)| **token).map(|(row, _)| row.limit).sum()
+    }
+
+    /// How many of the nodes that take so much of each side row cost nothing.
+    pub(super) fn tokens(&self, usage: &[(usize, i64)]) -> i64 {
+        usage.iter().filter(|(row, _)| self.tokens[*row]).map(|(_, nodes)| nodes).sum()
     }
 
     /// How many of each unit `solution` places.
@@ -303,19 +294,33 @@ impl Sets {
     }
 }
 
-/// The limits of the tier's NodePools and the nodes that exist, numbered.
-fn side_rows(supply: &Supply, nodes: &[u32], weight: i32) -> Vec<(usize, Row)> {
+/// The limits of the tier's NodePools, the reservations and the nodes that exist, numbered.
+fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, weight: i32) -> Vec<(usize, Row)> {
     let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
     let mut rows: Vec<Row> = of_tier
         .flat_map(|(number, template)| {
-            let row = |resource: &String| LimitRow { node_pool: template.node_pool, resource: resource.clone() };
             let standing = (nodes[number] > 0).then_some(Row::Standing(number));
-            template.limits.keys().map(|resource| Row::Limit(row(resource))).chain(standing).collect::<Vec<_>>()
+            let limits = template.limits.keys().map(|resource| Row::limit(template.node_pool, resource));
+            limits.chain(standing).collect::<Vec<_>>()
         })
+        .chain(reserved.keys().map(|id| Row::Reservation(id.clone())))
         .collect();
     rows.sort();
     rows.dedup();
     (0..).zip(rows).collect()
+}
+
+/// How much there is of what a side row is about.
+fn limit_of(row: &Row, supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>) -> i64 {
+    let limit = match row {
+        Row::Limit(row) => {
+            let template = supply.templates.iter().find(|template| template.node_pool == row.node_pool);
+            template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0)
+        }
+        Row::Reservation(id) => reserved.get(id).copied().map_or(0, i64::from),
+        Row::Standing(template) => i64::from(nodes[*template]),
+    };
+    limit.clamp(0, LARGEST_AMOUNT - 1)
 }
 
 /// Scopes that may share a node under `minValues`, and the room that each type then has.
@@ -343,21 +348,13 @@ fn draft_shapes(
         .iter()
         .map(|t| amounts(&t.room.for_pods, &demand.dimensions).iter().map(|&a| a.min(LARGEST_AMOUNT - 1)).collect())
         .collect();
-    let usage: Vec<Vec<(usize, i64)>> = (0..template.types.len())
-        .map(|of_type| {
-            let used = rows.iter().map(|(at, row)| {
-                let amount = match row {
-                    Row::Limit(limit) if template.standing.is_none() && limit.node_pool == template.node_pool => {
-                        template.limit_usage(of_type, &limit.resource)
-                    }
-                    Row::Standing(of) => i64::from(*of == number),
-                    Row::Limit(_) => 0,
-                };
-                (*at, amount.min(LARGEST_AMOUNT - 1))
-            });
-            used.filter(|(_, amount)| *amount > 0).collect()
-        })
-        .collect();
+    let usage = |offer: usize| -> Vec<(usize, i64)> {
+        let used = rows.iter().map(|(at, row)| {
+            let amount = if *row == Row::Standing(number) { 1 } else { template.taken(row, offer) };
+            (*at, amount.min(LARGEST_AMOUNT - 1))
+        });
+        used.filter(|(_, amount)| *amount > 0).collect()
+    };
     // Per set of scopes that meet on an offer: the sets that may share a node, each with the rooms of the types.
     let mut supported: FxHashMap<FixedBitSet, Vec<Shared>> = FxHashMap::default();
     for (offer, scopes) in scopes_of.iter().enumerate() {
@@ -366,13 +363,14 @@ fn draft_shapes(
             continue;
         }
         let cost = template.cost(offer).micros().clamp(1, LARGEST_AMOUNT - 1);
+        let usage = usage(offer);
         let mut push_one = |set: &FixedBitSet, capacity: &[i64]| {
             let draft = Draft {
                 capacity: capacity.to_vec(),
                 bound_capacity: rooms[of_type].clone(),
                 cost,
                 set: sets.number(set),
-                usage: usage[of_type].clone(),
+                usage: usage.clone(),
             };
             push(draft, ShapeOrigin { template: number, offer });
         };
@@ -395,6 +393,19 @@ fn draft_shapes(
             }
         }
     }
+}
+
+/// What the dearest node costs that some live scope reaches, whether limits leave room for it or not: preferences have their worth
+/// from such nodes, and none is to outweigh a pod.
+fn dearest(supply: &Supply, demand: &Demand, live: &FixedBitSet, weight: i32) -> i64 {
+    let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
+    let costs = of_tier.flat_map(|(number, template)| {
+        let mut reached = FixedBitSet::with_capacity(template.offers.len());
+        let offers = live.ones().filter_map(|scope| demand.scopes[scope].offers[number].as_ref());
+        offers.for_each(|offers| reached.union_with(offers));
+        reached.ones().map(|offer| template.cost(offer).micros()).max()
+    });
+    costs.max().unwrap_or(1).clamp(1, LARGEST_AMOUNT - 1)
 }
 
 /// What one unplaced pod of each priority costs.

@@ -44,21 +44,22 @@ pub(super) struct Explainer<'a> {
     cluster: &'a ClusterView,
     planned: &'a Planned,
     company: Company<'a>,
+    /// The limits, and what the plan leaves of them.
+    whole: LimitsLeft,
     slack: LimitsLeft,
 }
 
 impl<'a> Explainer<'a> {
     pub(super) fn new(cluster: &'a ClusterView, planned: &'a Planned) -> Self {
         let slack = limits_left(&planned.supply, planned.origins.iter().copied());
-        Self { cluster, planned, company: Company::new(cluster, planned), slack }
+        let whole = limits_left(&planned.supply, std::iter::empty());
+        Self { cluster, planned, company: Company::new(cluster, planned), whole, slack }
     }
 
     /// What rules out each place for a pod at `stage`.
     pub(super) fn ruling(&self, pod: usize, stage: Stage) -> Ruling<'a> {
-        let whole = |_: usize, _: &str, limit: i64| limit;
-        let rest =
-            |pool: usize, resource: &str, limit: i64| self.slack.get(&(pool, resource.to_owned())).copied().unwrap_or(limit);
-        let left: LimitLeft<'_> = if stage == Stage::Ever { &whole } else { &rest };
+        let slack = if stage == Stage::Ever { &self.whole } else { &self.slack };
+        let left: LimitLeft<'_> = &|row| slack.get(row).copied().unwrap_or(i64::MAX);
         let spec: &PodSpec = &self.cluster.pods[pod].spec;
         let rules = self.company.rules(pod, stage);
         let alone = |rules| Asked { spec, requests: &spec.requests, rules, within: None };
@@ -201,7 +202,7 @@ pub(super) fn corrections(ruling: &Ruling<'_>) -> Vec<Vec<usize>> {
 fn intrusion(obstacle: &Obstacle) -> u32 {
     match obstacle {
         Obstacle::Limit { .. } => 0,
-        Obstacle::MinValues { .. } => 1,
+        Obstacle::MinValues { .. } | Obstacle::Reserved { .. } => 1,
         Obstacle::Taint(_) => 2,
         Obstacle::Between { .. } => 3,
         Obstacle::Port(_) => 4,

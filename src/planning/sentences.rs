@@ -7,7 +7,7 @@ use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirement;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::planning::company::{Company, Stage, Tally};
-use crate::planning::limits::LimitsLeft;
+use crate::planning::limits::{LimitsLeft, Row};
 use crate::planning::market::is_offering_label;
 use crate::planning::min_values::Cover;
 use crate::planning::obstacles::{Obstacle, Place, Ruling};
@@ -45,6 +45,11 @@ impl Sentences<'_> {
                 format!("takes port {port} of its node, which is taken on {}", listed(&taken.collect()))
             }
             Obstacle::Limit { node_pool, resource } => self.limit(*node_pool, resource, &places),
+            Obstacle::Reserved { id } => {
+                let free = self.supply.reservations.get(id).copied().unwrap_or(0);
+                let instances = if free == 1 { "instance" } else { "instances" };
+                format!("capacity reservation {id} has {free} free {instances}, and the plan uses them all")
+            }
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, &places);
                 format!(
@@ -115,6 +120,7 @@ impl Sentences<'_> {
                 let (name, limit, needed) = self.raised(*node_pool, resource, best);
                 format!("raise the limit of NodePool {name} from {} to {}", amount(resource, limit), amount(resource, needed))
             }
+            Obstacle::Reserved { id } => format!("have one more free instance in capacity reservation {id}"),
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, places);
                 format!("lower minValues of {key} in NodePool {name} from {wanted} to {found}")
@@ -184,8 +190,8 @@ impl Sentences<'_> {
 
     fn limit(&self, node_pool: usize, resource: &str, places: &[Place]) -> String {
         let usage = |(template, offer): (&Template, usize)| {
-            let of_type = template.offers[offer].of_type;
-            (template.limit_usage(of_type, resource), template.type_name(of_type).to_owned())
+            let of_type = template.type_name(template.offers[offer].of_type).to_owned();
+            (template.limit_usage(offer, resource), of_type)
         };
         let name = self.pool_name(node_pool);
         let limit = self.limit_of(node_pool, resource);
@@ -195,7 +201,8 @@ impl Sentences<'_> {
         let smallest = if resource == ResourceName::NODES {
             "the pod needs one more".to_owned()
         } else {
-            format!("the smallest node that could hold the pod, {of_type}, takes {needed}")
+            let which = if resource == ResourceName::COST { "cheapest" } else { "smallest" };
+            format!("the {which} node that could hold the pod, {of_type}, takes {needed}")
         };
         let standing = |template: &Template| template.standing.is_some() && template.node_pool == node_pool;
         let limit_left = if self.supply.templates.iter().any(standing) {
@@ -344,14 +351,14 @@ impl Sentences<'_> {
     fn raised(&self, node_pool: usize, resource: &str, place: &Place) -> (&str, i64, i64) {
         let limit = self.cluster.node_pools.get(node_pool).and_then(|pool| pool.limits.get(resource)).copied().unwrap_or(0);
         let template = &self.supply.templates[place.template];
-        let usage = place.offer.map_or(0, |offer| template.limit_usage(template.offers[offer].of_type, resource));
+        let usage = place.offer.map_or(0, |offer| template.limit_usage(offer, resource));
         let more = usage.saturating_sub(self.left(node_pool, resource)).max(0);
         (self.pool_name(node_pool), limit, limit.saturating_add(more))
     }
 
     /// What the plan leaves of a limit.
     fn left(&self, node_pool: usize, resource: &str) -> i64 {
-        self.slack.get(&(node_pool, resource.to_owned())).copied().unwrap_or(i64::MAX)
+        self.slack.get(&Row::limit(node_pool, resource)).copied().unwrap_or(i64::MAX)
     }
 
     /// What the nodes that exist leave of a limit.

@@ -9,8 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::catalog::CapacityType;
-use crate::domain::catalog::PriceKind;
+use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
@@ -21,6 +20,7 @@ use crate::domain::requirement::Requirements;
 use crate::domain::resources::Resources;
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Taint, first_untolerated};
+use crate::planning::cost::CostModel;
 use crate::planning::market::{Cell, Market};
 use crate::planning::supply::{Room, Standing, Template, TemplateOffer, TemplateType, limit_usage};
 
@@ -32,15 +32,30 @@ pub(super) fn meets(labels: &Labels, terms: &Requirements) -> bool {
     })
 }
 
-/// `pool` with the limits that its nodes leave.
-pub(super) fn without_standing(pool: &NodePool, cluster: &ClusterView) -> NodePool {
+/// `pool` with the limits that its nodes leave. A node costs what the catalog asks for one like it; nothing is known of others.
+pub(super) fn without_standing(pool: &NodePool, cluster: &ClusterView, catalog: &Catalog, costs: &CostModel) -> NodePool {
     let mut left = pool.clone();
     let own = || cluster.nodes.iter().filter(|node| node.node_pool.as_ref() == Some(&pool.name));
+    let class = cluster.node_classes.get(&pool.node_class_ref.name);
+    let overhead = class.map_or(UsdPerHour::ZERO, |class| costs.overhead(class, catalog));
+    let cost = |node: &Node| instance_price(node, catalog).map_or(UsdPerHour::ZERO, |price| price + overhead);
     for (resource, limit) in &mut left.limits {
-        let used = own().map(|node| limit_usage(&node.capacity, resource)).fold(0, i64::saturating_add);
+        let used = own().map(|node| limit_usage(&node.capacity, cost(node), resource)).fold(0, i64::saturating_add);
         *limit = limit.saturating_sub(used).max(0);
     }
     left
+}
+
+/// The catalog's price of an instance like that of `node`.
+fn instance_price(node: &Node, catalog: &Catalog) -> Option<UsdPerHour> {
+    let capacity_type = CapacityType::parse(node.labels.get(labels::CAPACITY_TYPE)?)?;
+    if capacity_type == CapacityType::Reserved {
+        return Some(UsdPerHour::ZERO);
+    }
+    let zone = node.labels.get(labels::ZONE)?;
+    let sold = &catalog.get(node.labels.get(labels::INSTANCE_TYPE)?)?.offerings;
+    let own = sold.iter().find(|offering| offering.zone == *zone && offering.capacity_type == capacity_type);
+    own.map(|offering| offering.price)
 }
 
 /// What makes nodes alike.
@@ -79,11 +94,12 @@ pub(super) fn templates(cluster: &ClusterView) -> Vec<Template> {
 fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
     let node = &cluster.nodes[nodes[0]];
     let label = |key: &str| node.labels.get(key).cloned();
-    let spot = label(labels::CAPACITY_TYPE).as_deref() == Some(CapacityType::Spot.as_str());
+    let capacity_type = label(labels::CAPACITY_TYPE).and_then(|name| CapacityType::parse(&name));
     let cell = Cell {
         zone: label(labels::ZONE).unwrap_or_default(),
-        capacity_type: if spot { CapacityType::Spot } else { CapacityType::OnDemand },
+        capacity_type: capacity_type.unwrap_or(CapacityType::OnDemand),
         zone_id: label(labels::ZONE_ID),
+        reservation: None,
     };
     let is_own = |pool: &NodePool| Some(&pool.name) == node.node_pool.as_ref();
     Template {

@@ -23,10 +23,11 @@ use crate::domain::node_pool::NodePool;
 use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::{Requirement, Requirements};
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Taint, Toleration, first_untolerated};
 use crate::planning::cost::CostModel;
+use crate::planning::limits::Row;
 use crate::planning::market::{Cell, Market, is_offering_label};
 use crate::planning::plan::PlanError;
 use crate::planning::{standing, variants};
@@ -184,13 +185,37 @@ impl Template {
             capacity_type: cell.capacity_type,
             price: sold.price,
             price_kind: sold.price_kind,
+            reservation: cell.reservation.as_ref().map(|reservation| reservation.id.clone()),
         }
     }
 
-    /// What a node of `of_type` takes of the limit on `resource`.
+    /// What a node of `offer` takes of the limit on `resource`.
     #[must_use]
-    pub fn limit_usage(&self, of_type: usize, resource: &str) -> i64 {
-        limit_usage(self.capacity(of_type), resource)
+    pub fn limit_usage(&self, offer: usize, resource: &str) -> i64 {
+        limit_usage(self.capacity(self.offers[offer].of_type), self.cost(offer), resource)
+    }
+
+    /// What a node of `offer`, to be bought, takes of a limit or a reservation.
+    #[must_use]
+    pub fn taken(&self, row: &Row, offer: usize) -> i64 {
+        match row {
+            _ if self.standing.is_some() => 0,
+            Row::Limit(limit) if limit.node_pool == self.node_pool => self.limit_usage(offer, &limit.resource),
+            Row::Reservation(id) => i64::from(self.reservation(offer) == Some(id)),
+            Row::Limit(_) | Row::Standing(_) => 0,
+        }
+    }
+
+    /// The limits and the reservation that nodes of `offer` count against.
+    pub(super) fn rows_of(&self, offer: usize) -> impl Iterator<Item = Row> {
+        let limits = self.limits.keys().map(|resource| Row::limit(self.node_pool, resource));
+        limits.chain(self.reservation(offer).map(|id| Row::Reservation(id.to_owned())))
+    }
+
+    /// Id of the capacity reservation that nodes of `offer` are instances of.
+    #[must_use]
+    pub fn reservation(&self, offer: usize) -> Option<&str> {
+        self.cell(offer).reservation.as_ref().map(|reservation| reservation.id.as_str())
     }
 
     /// Whether a node of weight `weight` may be bought, or exists.
@@ -207,8 +232,12 @@ impl Template {
 }
 
 /// What one node of `capacity` takes of a NodePool's limit on `resource`.
-pub(super) fn limit_usage(capacity: &Resources, resource: &str) -> i64 {
-    if resource == crate::domain::resources::ResourceName::NODES { 1 } else { capacity.get(resource) }
+pub(super) fn limit_usage(capacity: &Resources, cost: UsdPerHour, resource: &str) -> i64 {
+    match resource {
+        ResourceName::NODES => 1,
+        ResourceName::COST => cost.micros(),
+        _ => capacity.get(resource),
+    }
 }
 
 /// Every node that could be bought.
@@ -216,6 +245,8 @@ pub(super) fn limit_usage(capacity: &Resources, resource: &str) -> i64 {
 pub struct Supply {
     /// Heaviest NodePool first, then by name and variant; nodes that exist come last.
     pub templates: Vec<Template>,
+    /// Free instances of the capacity reservations, by id; where NodeClasses disagree, the fewest.
+    pub reservations: BTreeMap<String, u32>,
 }
 
 impl Supply {
@@ -245,7 +276,7 @@ impl Supply {
                 let rooms = Rooms::new(cluster, &market);
                 (market, rooms)
             });
-            let pool = &standing::without_standing(pool, cluster);
+            let pool = &standing::without_standing(pool, cluster, catalog, costs);
             let requirements = effective_requirements(pool);
             let open = variants::variants(&requirements, &mentioned)
                 .map_err(|variants| PlanError::TooManyVariants { node_pool: pool.name.clone(), variants })?;
@@ -275,7 +306,12 @@ impl Supply {
             }
         }
         templates.extend(standing::templates(cluster));
-        Ok(Self { templates })
+        let mut reservations: BTreeMap<String, u32> = BTreeMap::new();
+        for reservation in cluster.node_classes.values().flat_map(|class| &class.capacity_reservations) {
+            let free = reservations.entry(reservation.id.clone()).or_insert(reservation.free);
+            *free = reservation.free.min(*free);
+        }
+        Ok(Self { templates, reservations })
     }
 
     /// The weights of the NodePools, heaviest first; a single one where there are none.
@@ -322,7 +358,11 @@ fn min_values(requirements: &Requirements) -> Vec<(String, u32)> {
 /// Finds the types and offerings of `template`.
 fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>) {
     let market = Arc::clone(&template.market);
-    let (types, cells) = market.satisfying(&template.requirements);
+    let (types, mut cells) = market.satisfying(&template.requirements);
+    if !template.min_values.is_empty() {
+        // A node in a reservation is asked for as that one instance type in that one zone.
+        market.cells.iter().enumerate().filter(|(_, cell)| cell.reservation.is_some()).for_each(|(at, _)| cells.set(at, false));
+    }
     let sold_in = |number: usize| market.types[number].offers.iter().filter(|offer| cells.contains(offer.cell));
     for number in types.ones() {
         if sold_in(number).next().is_none() {

@@ -19,6 +19,7 @@ use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, po
 use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
 use crate::planning::replay::replay;
+use crate::planning::supply_tests::{dollars, reservations, with_reservations};
 use crate::planning::verifier::verify;
 
 /// Pods of workload `number` of the cluster.
@@ -402,7 +403,12 @@ proptest! {
     /// The bound is below the cheapest plan that brute force finds, the plan is no cheaper, and what is proven optimal leaves nothing
     /// that could be placed.
     #[test]
-    fn brute_force_agrees(pods in workloads(3, 1..3), nodes in prop_oneof![Just(Vec::new()), standing(3)]) {
+    fn brute_force_agrees(
+        pods in workloads(3, 1..3),
+        nodes in prop_oneof![Just(Vec::new()), standing(3)],
+        reserved in reservations(),
+        dollars in dollars(),
+    ) {
         let mut pods = pods;
         let mut left = if nodes.is_empty() { 4 } else { 3 };
         for (count, _) in &mut pods {
@@ -410,8 +416,10 @@ proptest! {
             left -= *count;
         }
         pods.retain(|(count, _)| *count > 0);
-        let small = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]);
+        let mut small = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]);
+        small.limits.extend(dollars);
         let mut cluster = cluster(vec![small], &pods);
+        with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
@@ -436,10 +444,15 @@ proptest! {
     fn plans_hold_in_every_order(
         pods in workloads(5, 1..7),
         nodes in standing(5),
+        reserved in reservations(),
+        dollars in dollars(),
         work in prop_oneof![Just(30), Just(300), Just(3_000)],
         seed in 0_usize..1_000,
     ) {
-        let mut cluster = cluster(vec![small_pool()], &pods);
+        let mut limited = small_pool();
+        limited.limits.extend(dollars);
+        let mut cluster = cluster(vec![limited], &pods);
+        with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         let planned = planned_within(&cluster, work);
         check(&cluster, &planned)?;

@@ -12,6 +12,7 @@
 mod concrete;
 mod existing;
 mod preferences;
+mod reservations;
 mod topology;
 mod violation;
 
@@ -68,11 +69,10 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
             found.push(Violation::OverheadMisstated { node: index, stated: node.overhead, expected: extra });
         }
         let listed = check_price(&site, index, &node.offering, &mut found);
-        cost += listed.unwrap_or(node.offering.price) + extra;
+        let price = listed.unwrap_or(node.offering.price) + extra;
+        cost += price;
         if let Some(capacity) = check_node(&site, pool, index, node, &mut found) {
-            let used = capacities.entry(&pool.name).or_default();
-            used.add(&capacity);
-            used.set(ResourceName::NODES, used.get(ResourceName::NODES) + 1);
+            count_one(capacities.entry(&pool.name).or_default(), &capacity, price);
         }
     }
     existing::check(cluster, plan, &mut found);
@@ -83,10 +83,13 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
     for node in &cluster.nodes {
         // A NodePool that is over its limits already is no fault of a plan that buys nothing in it.
         if let Some(used) = node.node_pool.as_deref().and_then(|name| capacities.get_mut(name)) {
-            used.add(&node.capacity);
-            used.set(ResourceName::NODES, used.get(ResourceName::NODES) + 1);
+            let pool = node.node_pool.as_deref().and_then(|name| site.pool(name));
+            let extra = pool.map_or(UsdPerHour::ZERO, overhead);
+            let price = existing::price(&site, node).map_or(UsdPerHour::ZERO, |price| price + extra);
+            count_one(used, &node.capacity, price);
         }
     }
+    reservations::check(cluster, plan, &mut found);
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);
     if plan.cost != cost {
@@ -96,6 +99,13 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         found.push(Violation::BoundAboveCost { bound: plan.bound, cost: cost + plan.forgone });
     }
     Verdict { violations: found, cost }
+}
+
+/// Adds a node to what its NodePool uses.
+fn count_one(used: &mut Resources, capacity: &Resources, price: UsdPerHour) {
+    used.add(capacity);
+    used.set(ResourceName::NODES, used.get(ResourceName::NODES) + 1);
+    used.set(ResourceName::COST, used.get(ResourceName::COST) + price.micros());
 }
 
 /// Which soft rules of its pods the plan leaves unmet: `(first pod of the kind, rule)` to the number of pods.
@@ -133,15 +143,15 @@ fn check_placements(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
 
 /// The catalog's price of an offering; a violation when the offering is not sold, or at another price.
 fn check_price(site: &Site<'_>, node: usize, stated: &Candidate, found: &mut Vec<Violation>) -> Option<UsdPerHour> {
-    let Some(listed) = site.offering(stated) else {
+    let Some((listed, kind)) = site.price(stated) else {
         found.push(Violation::UnknownOffering { node, offering: violation::describe(stated) });
         return None;
     };
-    if (listed.price, listed.price_kind) != (stated.price, stated.price_kind) {
+    if (listed, kind) != (stated.price, stated.price_kind) {
         let offering = violation::describe(stated);
-        found.push(Violation::PriceMisstated { node, offering, stated: stated.price, listed: listed.price });
+        found.push(Violation::PriceMisstated { node, offering, stated: stated.price, listed });
     }
-    Some(listed.price)
+    Some(listed)
 }
 
 /// Checks one node; returns its capacity when the instance type is known.
@@ -174,7 +184,7 @@ fn check_node(
     }
     let Some(chosen) = site.concrete(pool, &node.offering, &node.labels) else {
         // An unknown type is reported with its offering; what is left is a NodePool whose NodeClass does not exist.
-        if site.offering(&node.offering).is_some() {
+        if site.price(&node.offering).is_some() {
             let instance_type = node.offering.instance_type.clone();
             found.push(Violation::NodeClassIncompatible { node: index, instance_type });
         }
@@ -287,7 +297,7 @@ fn check_min_values(site: &Site<'_>, pool: &NodePool, index: usize, node: &Plann
     }
 }
 
-/// The sum of the nodes' capacity, and their number, stay within each NodePool's limits.
+/// The sum of the nodes' capacity, their number and their cost stay within each NodePool's limits.
 fn check_limits(cluster: &ClusterView, capacities: &BTreeMap<&str, Resources>, found: &mut Vec<Violation>) {
     for pool in &cluster.node_pools {
         let Some(used) = capacities.get(pool.name.as_str()) else { continue };

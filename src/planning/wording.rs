@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
 use crate::domain::resources::ResourceName;
 use crate::domain::selector::PodSelector;
 
@@ -59,6 +60,7 @@ pub(super) fn amount(resource: &str, amount: i64) -> String {
         }
         ResourceName::PODS => format!("{amount} {}", plural("pod slot")),
         ResourceName::NODES => format!("{amount} {}", plural("node")),
+        ResourceName::COST => format!("${}/h", UsdPerHour::from_micros(amount)),
         other => format!("{amount} {other}"),
     }
 }
@@ -83,6 +85,7 @@ mod tests {
             (ResourceName::MEMORY, 5, "5 bytes of memory"),
             (ResourceName::NODES, 1, "1 node"),
             (ResourceName::PODS, 29, "29 pod slots"),
+            (ResourceName::COST, 1_500_000, "$1.5000/h"),
             ("nvidia.com/gpu", 8, "8 nvidia.com/gpu"),
         ];
         for (resource, number, expected) in cases {

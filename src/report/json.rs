@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Report, summary};
-use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::catalog::PriceKind;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
@@ -75,9 +75,12 @@ pub struct NodeDocument {
     pub instance_type: String,
     /// Zone.
     pub zone: String,
-    /// `on-demand` or `spot`.
+    /// `on-demand`, `spot` or `reserved`.
     pub capacity_type: String,
-    /// Dollars per hour of the instance.
+    /// Id of the capacity reservation; only with `reserved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<String>,
+    /// Dollars per hour of the instance; 0 for a reserved one, which is paid for anyway.
     pub price: f64,
     /// `listed` or `estimate`.
     pub price_kind: String,
@@ -107,8 +110,11 @@ pub struct CandidateDocument {
     pub instance_type: String,
     /// Zone.
     pub zone: String,
-    /// `on-demand` or `spot`.
+    /// `on-demand`, `spot` or `reserved`.
     pub capacity_type: String,
+    /// Id of the capacity reservation; only with `reserved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<String>,
     /// Dollars per hour of the instance.
     pub price: f64,
     /// `listed` or `estimate`.
@@ -208,6 +214,7 @@ impl PlanDocument {
             instance_type: node.offering.instance_type.clone(),
             zone: node.offering.zone.clone(),
             capacity_type: node.offering.capacity_type.as_str().to_owned(),
+            reservation: node.offering.reservation.clone(),
             price: node.offering.price.dollars(),
             price_kind: price_kind(node.offering.price_kind).to_owned(),
             overhead: node.overhead.dollars(),
@@ -293,6 +300,7 @@ fn candidate(candidate: &Candidate) -> CandidateDocument {
         instance_type: candidate.instance_type.clone(),
         zone: candidate.zone.clone(),
         capacity_type: candidate.capacity_type.as_str().to_owned(),
+        reservation: candidate.reservation.clone(),
         price: candidate.price.dollars(),
         price_kind: price_kind(candidate.price_kind).to_owned(),
     }
@@ -307,10 +315,6 @@ fn price_kind(kind: PriceKind) -> &'static str {
 
 fn parse_price_kind(text: &str) -> Option<PriceKind> {
     [PriceKind::Listed, PriceKind::Estimated].into_iter().find(|kind| price_kind(*kind) == text)
-}
-
-fn parse_capacity_type(text: &str) -> Option<CapacityType> {
-    [CapacityType::OnDemand, CapacityType::Spot].into_iter().find(|kind| kind.as_str() == text)
 }
 
 fn quantities(resources: &Resources) -> BTreeMap<String, String> {

@@ -48,6 +48,9 @@ pub fn render(report: &Report<'_>) -> String {
     if let Some(sentence) = summary::existing(report) {
         let _ = writeln!(text, "- **Free room**: {sentence}");
     }
+    for (at, sentence) in summary::reserved(report).iter().enumerate() {
+        let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Reserved**: " } else { "  - " });
+    }
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Wishes**: " } else { "  - " });
     }

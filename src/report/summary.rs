@@ -207,6 +207,25 @@ pub fn existing(report: &Report<'_>) -> Option<String> {
     (!used.is_empty()).then(|| format!("{pods} {go} to {nodes} that {exist}, where room costs nothing: {}", names.join(", ")))
 }
 
+/// What is used of each capacity reservation: `2 nodes are instances of cr-0a1b, which has 3 free`.
+#[must_use]
+pub fn reserved(report: &Report<'_>) -> Vec<String> {
+    let mut used: BTreeMap<&str, usize> = BTreeMap::new();
+    report
+        .plan
+        .nodes
+        .iter()
+        .filter_map(|node| node.offering.reservation.as_ref())
+        .for_each(|id| *used.entry(id).or_default() += 1);
+    let sentence = |(id, nodes): (&str, usize)| {
+        let known = report.cluster.node_classes.values().flat_map(|class| &class.capacity_reservations);
+        let free = known.filter(|reservation| reservation.id == id).map(|reservation| reservation.free).min().unwrap_or(0);
+        let are = if nodes == 1 { "is an instance" } else { "are instances" };
+        format!("{} {are} of capacity reservation {id}, which has {free} free and is paid for anyway", count(nodes, "node"))
+    };
+    used.into_iter().map(sentence).collect()
+}
+
 /// The soft rule of an unmet preference in words.
 #[must_use]
 pub fn preference(report: &Report<'_>, of: &UnmetPreference) -> String {

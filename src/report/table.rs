@@ -57,6 +57,9 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     if let Some(sentence) = summary::existing(report) {
         say("Free room", &sentence);
     }
+    for (at, sentence) in summary::reserved(report).iter().enumerate() {
+        say(if at == 0 { "Reserved" } else { "" }, sentence);
+    }
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         say(if at == 0 { "Wishes" } else { "" }, sentence);
     }

@@ -156,3 +156,28 @@ fn files_that_are_not_there_are_named() {
     let empty = load(&[Source::Path(folder.path().to_owned())]).expect_err("the folder is empty");
     assert!(empty.as_slice()[0].problem.contains("no manifests"));
 }
+
+#[test]
+fn annotations_that_cannot_be_meant_are_named() {
+    let pool = |dollars: &str| {
+        format!(
+            "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: web, annotations: \
+             {{supercargo.io/max-usd-per-hour: \"{dollars}\"}}}}\nspec: {{template: {{spec: {{nodeClassRef: {{group: \
+             karpenter.k8s.aws, kind: EC2NodeClass, name: default}}, requirements: []}}}}}}\n"
+        )
+    };
+    let field = "metadata.annotations[\"supercargo.io/max-usd-per-hour\"]";
+    for amount in ["a lot", "-1", "1e3", ""] {
+        check(pool(amount), "NodePool web", field, &format!("`{amount}` is no amount of dollars per hour"));
+    }
+    let class = |reserved: &str| {
+        format!(
+            "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {{name: default, annotations: \
+             {{supercargo.io/reserved-instances: \"{reserved}\"}}}}\nspec: {{amiSelectorTerms: [{{alias: al2023@latest}}], \
+             subnetSelectorTerms: [], securityGroupSelectorTerms: []}}\n"
+        )
+    };
+    let field = "metadata.annotations[\"supercargo.io/reserved-instances\"]";
+    check(class("cr-1: 3"), "EC2NodeClass default", field, "`cr-1: 3` is not a capacity reservation with a number");
+    check(class("cr-1=3"), "EC2NodeClass default", field, "`status.capacityReservations` has no `cr-1`");
+}

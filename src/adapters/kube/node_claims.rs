@@ -87,6 +87,9 @@ fn requirements(pool: &NodePool, node: &PlannedNode, given: &BTreeMap<String, St
     made.add(labels::INSTANCE_TYPE, among(|candidate| &candidate.instance_type));
     made.add(labels::ZONE, among(|candidate| &candidate.zone));
     made.add(labels::CAPACITY_TYPE, among(|candidate| candidate.capacity_type.as_str()));
+    if let Some(id) = &node.offering.reservation {
+        made.add(labels::RESERVATION_ID, Requirement::one_of([id.as_str()]));
+    }
     made
 }
 

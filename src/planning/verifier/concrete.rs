@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use super::Violation;
 use crate::domain::allocatable;
-use crate::domain::catalog::{CapacityType, Catalog, InstanceType, Offering};
+use crate::domain::catalog::{CapacityType, Catalog, InstanceType, Offering, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
-use crate::domain::node_class::NodeClass;
+use crate::domain::money::UsdPerHour;
+use crate::domain::node_class::{CapacityReservation, NodeClass};
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
@@ -38,6 +39,8 @@ pub(super) struct Concrete {
     instance_type: String,
     zone: String,
     capacity_type: CapacityType,
+    /// Whether a reserved instance is one of a reservation that the NodeClass may use.
+    has_reservation: bool,
     runs_node_class: bool,
     has_subnet: bool,
 }
@@ -61,7 +64,7 @@ impl Concrete {
             match key {
                 _ if allowed => {}
                 labels::ZONE | labels::ZONE_ID => zone_allowed = false,
-                labels::CAPACITY_TYPE => {
+                labels::CAPACITY_TYPE | labels::RESERVATION_ID => {
                     let capacity_type = self.capacity_type.as_str().to_owned();
                     found.push(Violation::CapacityTypeNotAllowed { node, capacity_type });
                 }
@@ -70,6 +73,9 @@ impl Concrete {
                     found.push(Violation::TypeNotAllowed { node, instance_type, key });
                 }
             }
+        }
+        if !self.has_reservation {
+            found.push(Violation::UnknownReservation { node });
         }
         if !zone_allowed {
             found.push(Violation::ZoneNotAllowed { node, zone: self.zone.clone() });
@@ -120,7 +126,7 @@ pub(super) fn may_fix(pool: &NodePool, key: &str, value: &str) -> bool {
     (own || tenancy) && required != Some(false) && labelled != Some(false)
 }
 
-type Key = (String, String, String, CapacityType, BTreeMap<String, String>);
+type Key = (String, String, String, CapacityType, Option<String>, BTreeMap<String, String>);
 
 /// Cluster and catalog with look-ups; each concrete node is worked out once.
 pub(super) struct Site<'a> {
@@ -142,6 +148,19 @@ fn candidate(kind: &InstanceType, sold: &Offering) -> Candidate {
         capacity_type: sold.capacity_type,
         price: sold.price,
         price_kind: sold.price_kind,
+        reservation: None,
+    }
+}
+
+/// An instance of a reservation, which costs nothing more than is paid already.
+fn reserved(reservation: &CapacityReservation) -> Candidate {
+    Candidate {
+        instance_type: reservation.instance_type.clone(),
+        zone: reservation.zone.clone(),
+        capacity_type: CapacityType::Reserved,
+        price: UsdPerHour::ZERO,
+        price_kind: PriceKind::Listed,
+        reservation: Some(reservation.id.clone()),
     }
 }
 
@@ -161,10 +180,30 @@ impl<'a> Site<'a> {
         self.pools.get(name).copied()
     }
 
-    /// The catalog's entry for a candidate's type, zone and capacity type.
-    pub(super) fn offering(&self, wanted: &Candidate) -> Option<&'a Offering> {
-        let kind = self.types.get(wanted.instance_type.as_str())?;
-        kind.offerings.iter().find(|sold| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type)
+    /// The price of a candidate: the catalog's for its type, zone and capacity type; nothing for an instance of a reservation that
+    /// some NodeClass may use, of a type that the zone has.
+    pub(super) fn price(&self, wanted: &Candidate) -> Option<(UsdPerHour, PriceKind)> {
+        let sold = &self.types.get(wanted.instance_type.as_str())?.offerings;
+        if wanted.capacity_type == CapacityType::Reserved {
+            let known = self.cluster.node_classes.values().flat_map(|class| &class.capacity_reservations);
+            let own = |reservation: &CapacityReservation| {
+                let made = reserved(reservation);
+                (&made.reservation, &made.zone, &made.instance_type) == (&wanted.reservation, &wanted.zone, &wanted.instance_type)
+            };
+            let found = known.into_iter().any(own) && sold.iter().any(|offering| offering.zone == wanted.zone);
+            return found.then_some((UsdPerHour::ZERO, PriceKind::Listed));
+        }
+        let found = sold.iter().find(|sold| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type);
+        found.filter(|_| wanted.reservation.is_none()).map(|sold| (sold.price, sold.price_kind))
+    }
+
+    /// Everything of `kind` that nodes of `pool` could be.
+    fn for_sale(&self, pool: &NodePool, kind: &InstanceType) -> Vec<Candidate> {
+        let class = self.cluster.node_classes.get(&pool.node_class_ref.name);
+        let reservations = class.into_iter().flat_map(|class| &class.capacity_reservations);
+        let in_zone = |zone: &String| kind.offerings.iter().any(|sold| sold.zone == *zone);
+        let own = reservations.filter(|of| of.instance_type == kind.name && of.free > 0 && in_zone(&of.zone));
+        kind.offerings.iter().map(|sold| candidate(kind, sold)).chain(own.map(reserved)).collect()
     }
 
     /// The values of label `key` on the nodes that could be bought, as far as `alternatives` and `tolerations` admit them.
@@ -184,8 +223,7 @@ impl<'a> Site<'a> {
                 continue;
             }
             for kind in &self.catalog.instance_types {
-                for sold in &kind.offerings {
-                    let offering = candidate(kind, sold);
+                for offering in self.for_sale(pool, kind) {
                     let Some(node) = self.concrete(pool, &offering, &BTreeMap::new()) else { continue };
                     let values = node.labels.get(key).and_then(|label| label.finite());
                     let admitted =
@@ -207,14 +245,14 @@ impl<'a> Site<'a> {
         offering: &Candidate,
         fixed: &BTreeMap<String, String>,
     ) -> Option<Rc<Concrete>> {
-        let key =
-            (pool.name.clone(), offering.instance_type.clone(), offering.zone.clone(), offering.capacity_type, fixed.clone());
+        let Candidate { instance_type, zone, capacity_type, reservation, .. } = offering.clone();
+        let key = (pool.name.clone(), instance_type, zone, capacity_type, reservation, fixed.clone());
         if let Some(made) = self.made.borrow().get(&key) {
             return Some(Rc::clone(made));
         }
         let kind = self.types.get(offering.instance_type.as_str())?;
         let class = self.cluster.node_classes.get(&pool.node_class_ref.name)?;
-        let made = Rc::new(self.make(pool, class, kind, (&offering.zone, offering.capacity_type), fixed));
+        let made = Rc::new(self.make(pool, class, kind, offering, fixed));
         self.made.borrow_mut().insert(key, Rc::clone(&made));
         Some(made)
     }
@@ -224,10 +262,13 @@ impl<'a> Site<'a> {
         pool: &NodePool,
         class: &NodeClass,
         kind: &InstanceType,
-        (zone, capacity_type): (&str, CapacityType),
+        offering: &Candidate,
         fixed: &BTreeMap<String, String>,
     ) -> Concrete {
-        let labels = self.labels(pool, class, kind, (zone, capacity_type), fixed);
+        let labels = self.labels(pool, class, kind, offering, fixed);
+        let zone = offering.zone.as_str();
+        let of_class = |id: &String| class.capacity_reservations.iter().any(|reservation| reservation.id == *id);
+        let is_reserved = offering.capacity_type == CapacityType::Reserved;
         let mut daemons = Resources::new();
         let mut daemon_ports = Vec::new();
         for daemon in &self.cluster.daemon_sets {
@@ -247,7 +288,8 @@ impl<'a> Site<'a> {
             daemon_ports,
             instance_type: kind.name.clone(),
             zone: zone.to_owned(),
-            capacity_type,
+            capacity_type: offering.capacity_type,
+            has_reservation: offering.reservation.as_ref().map_or(!is_reserved, |id| is_reserved && of_class(id)),
             runs_node_class: allocatable::is_compatible(kind, class),
             has_subnet: class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone)),
         }
@@ -259,16 +301,24 @@ impl<'a> Site<'a> {
         pool: &NodePool,
         class: &NodeClass,
         kind: &InstanceType,
-        (zone, capacity_type): (&str, CapacityType),
+        offering: &Candidate,
         fixed: &BTreeMap<String, String>,
     ) -> Requirements {
+        let zone = offering.zone.as_str();
         let mut known: BTreeMap<String, Requirement> = BTreeMap::new();
         let mut put = |key: &str, value: Requirement| {
             known.entry(labels::normalize(key).to_owned()).or_insert(value);
         };
         let one = |value: &str| Requirement::one_of([value]);
         put(labels::ZONE, one(zone));
-        put(labels::CAPACITY_TYPE, one(capacity_type.as_str()));
+        put(labels::CAPACITY_TYPE, one(offering.capacity_type.as_str()));
+        let reservation = class.capacity_reservations.iter().find(|known| offering.reservation.as_ref() == Some(&known.id));
+        let of_reservation = |value: &dyn Fn(&CapacityReservation) -> String| {
+            reservation.map_or_else(Requirement::none, |reservation| one(&value(reservation)))
+        };
+        put(labels::RESERVATION_ID, of_reservation(&|known| known.id.clone()));
+        put(labels::RESERVATION_TYPE, of_reservation(&|known| known.reservation_type.clone()));
+        put(labels::RESERVATION_INTERRUPTIBLE, of_reservation(&|known| known.interruptible.to_string()));
         put(labels::NODE_POOL, one(&pool.name));
         put(labels::NODE_CLASS, one(&class.name));
         put(labels::REGISTERED, one("true"));
@@ -311,6 +361,7 @@ impl<'a> Site<'a> {
         let Some(class) = self.cluster.node_classes.get(&pool.node_class_ref.name) else { return false };
         let large_enough = |kind: &&InstanceType| spec.requests.fits_in(&allocatable::allocatable(kind, class));
         self.catalog.instance_types.iter().filter(large_enough).any(|kind| {
+            // What is reserved runs out, so it is no reason to blame the plan.
             kind.offerings.iter().any(|sold| {
                 self.concrete(pool, &candidate(kind, sold), &BTreeMap::new()).is_some_and(|node| {
                     let mut wanted = spec.requests.clone();

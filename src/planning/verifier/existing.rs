@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Violation;
-use super::concrete::satisfies;
+use super::concrete::{Site, satisfies};
+use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
 use crate::domain::node::Node;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Candidate, Plan};
 use crate::domain::pod::{DaemonSet, Pod};
 use crate::domain::requirement::Requirements;
 use crate::domain::resources::Resources;
@@ -26,6 +29,20 @@ pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
         let pods: Vec<&Pod> = used.pods.iter().filter_map(|&pod| cluster.pods.get(pod)).collect();
         check_node(cluster, node, &pods, found);
     }
+}
+
+/// What the catalog asks for an instance like `node`; `None` where it cannot tell.
+pub(super) fn price(site: &Site<'_>, node: &Node) -> Option<UsdPerHour> {
+    let label = |key: &str| node.labels.get(key).cloned();
+    let alike = Candidate {
+        instance_type: label(labels::INSTANCE_TYPE)?,
+        zone: label(labels::ZONE)?,
+        capacity_type: CapacityType::parse(&label(labels::CAPACITY_TYPE)?)?,
+        price: UsdPerHour::ZERO,
+        price_kind: PriceKind::Listed,
+        reservation: None,
+    };
+    site.price(&alike).map(|(price, _)| price)
 }
 
 fn check_node(cluster: &ClusterView, node: &Node, pods: &[&Pod], found: &mut Vec<Violation>) {

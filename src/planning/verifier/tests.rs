@@ -9,7 +9,8 @@ use crate::domain::catalog::{CapacityType, PriceKind, Provenance, Source};
 use crate::domain::instance_type::Architecture;
 use crate::domain::instance_type::tests::sold;
 use crate::domain::labels;
-use crate::domain::node_class::NodeClass;
+use crate::domain::node::{Node, NodeState};
+use crate::domain::node_class::{CapacityReservation, NodeClass};
 use crate::domain::node_pool::NodeClassRef;
 use crate::domain::plan::{FirstFitOutcome, StopReason, UnmetPreference, UnplacedPod, WhyLeft};
 use crate::domain::pod::{DaemonSet, Pod, Workload};
@@ -85,6 +86,7 @@ fn offering(name: &str, zone: &str, capacity_type: CapacityType, micros: i64) ->
         capacity_type,
         price: UsdPerHour::from_micros(micros),
         price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
+        reservation: None,
     }
 }
 
@@ -475,4 +477,107 @@ fn every_violation_says_what_is_wrong_in_one_line() {
     });
     let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(lines, ["pod shop/web-1 is neither placed nor listed as unplaced", "node 0: there is no NodePool gone"]);
+}
+
+/// A reservation of `free` instances of m7i.xlarge in us-east-1a.
+fn reserve(case: &mut Case, free: u32) -> Candidate {
+    let class = case.cluster.node_classes.get_mut("default").expect("the case has it");
+    class.capacity_reservations = vec![CapacityReservation {
+        id: "cr-0".to_owned(),
+        instance_type: "m7i.xlarge".to_owned(),
+        zone: "us-east-1a".to_owned(),
+        reservation_type: "default".to_owned(),
+        interruptible: false,
+        free,
+    }];
+    let reserved = offering("m7i.xlarge", "us-east-1a", CapacityType::Reserved, 0);
+    Candidate { reservation: Some("cr-0".to_owned()), price_kind: PriceKind::Listed, ..reserved }
+}
+
+#[test]
+fn a_reserved_node_is_a_free_instance_of_its_reservation() {
+    let bought = |free: u32, change: &dyn Fn(&mut Candidate)| {
+        after(|case| {
+            let mut reserved = reserve(case, free);
+            change(&mut reserved);
+            case.buy(reserved);
+        })
+    };
+    assert_eq!(bought(1, &|_| {}), []);
+    assert_eq!(bought(0, &|_| {}), [Violation::ReservationExceeded { reservation: "cr-0".to_owned(), nodes: 1, free: 0 }]);
+    let unknown = |what: &str| Violation::UnknownOffering { node: 0, offering: what.to_owned() };
+    let found = bought(1, &|offer| offer.reservation = Some("cr-9".to_owned()));
+    assert!(found.contains(&unknown("m7i.xlarge us-east-1a reserved cr-9")), "{found:?}");
+    assert!(found.contains(&Violation::UnknownReservation { node: 0 }), "{found:?}");
+    let found = bought(1, &|offer| offer.zone = "us-east-1b".to_owned());
+    assert!(found.contains(&unknown("m7i.xlarge us-east-1b reserved cr-0")), "{found:?}");
+    let found = bought(1, &|offer| offer.reservation = None);
+    assert!(found.contains(&Violation::UnknownReservation { node: 0 }), "{found:?}");
+    let found = bought(1, &|offer| offer.price = UsdPerHour::from_micros(1));
+    assert!(matches!(found.first(), Some(Violation::PriceMisstated { .. })), "{found:?}");
+    // What is reserved and what is not must not be mixed in one launch.
+    let mixed = after(|case| {
+        let reserved = reserve(case, 1);
+        case.buy(reserved);
+        case.node().candidates.push(xlarge());
+    });
+    let offering = "m7i.xlarge us-east-1a on-demand".to_owned();
+    assert_eq!(mixed, [Violation::CandidateInOtherReservation { node: 0, offering }]);
+}
+
+#[test]
+fn labels_of_the_reservation_are_on_its_nodes_only() {
+    let asks = |key: &'static str, value: &'static str, reserved: bool| {
+        after(|case| {
+            let offer = reserve(case, 1);
+            case.buy(if reserved { offer } else { xlarge() });
+            case.change_pod(|pod| pod.node_alternatives = need(key, Requirement::one_of([value])));
+        })
+    };
+    let refused = [Violation::NodeAffinity { node: 0, pod: name(0) }];
+    for (key, value) in [
+        (labels::CAPACITY_TYPE, "reserved"),
+        (labels::RESERVATION_ID, "cr-0"),
+        (labels::RESERVATION_TYPE, "default"),
+        (labels::RESERVATION_INTERRUPTIBLE, "false"),
+    ] {
+        assert_eq!(asks(key, value, true), []);
+        assert_eq!(asks(key, value, false), refused);
+    }
+    assert_eq!(asks(labels::RESERVATION_ID, "cr-1", true), refused);
+}
+
+#[test]
+fn the_nodes_of_a_nodepool_cost_no_more_than_they_may() {
+    let limited = |micros: i64, standing: bool| {
+        after(|case| {
+            case.pool().limits.insert(ResourceName::COST.to_owned(), micros);
+            if standing {
+                let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+                case.cluster.nodes.push(Node {
+                    name: "old".to_owned(),
+                    node_pool: Some("default".to_owned()),
+                    labels: BTreeMap::from([
+                        label(labels::INSTANCE_TYPE, "m7i.xlarge"),
+                        label(labels::ZONE, "us-east-1a"),
+                        label(labels::CAPACITY_TYPE, "spot"),
+                    ]),
+                    taints: Vec::new(),
+                    capacity: Resources::new(),
+                    allocatable: Resources::new(),
+                    state: NodeState::Ready,
+                    pods: Vec::new(),
+                });
+            }
+        })
+    };
+    let exceeded = |used: i64, limit: i64| {
+        let (node_pool, resource) = ("default".to_owned(), ResourceName::COST.to_owned());
+        [Violation::LimitExceeded { node_pool, resource, used, limit }]
+    };
+    // 201,600 for the instance and 2,192 for its volume; half the price for the node that exists.
+    assert_eq!(limited(203_792, false), []);
+    assert_eq!(limited(203_791, false), exceeded(203_792, 203_791));
+    assert_eq!(limited(203_792 + 102_992, true), []);
+    assert_eq!(limited(203_792 + 102_991, true), exceeded(203_792 + 102_992, 203_792 + 102_991));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::Candidate;
+use crate::domain::resources::ResourceName;
 
 /// A rule that a plan breaks. `node` is the index into `Plan::nodes`; amounts are in the units of `domain::resources`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,12 @@ pub enum Violation {
     AllocatableMisstated { node: usize },
     /// The nodes of a NodePool together exceed one of its limits.
     LimitExceeded { node_pool: String, resource: String, used: i64, limit: i64 },
+    /// A node is to be reserved but names no reservation that its NodeClass may use, or names one without being reserved.
+    UnknownReservation { node: usize },
+    /// More nodes use a capacity reservation than it has free instances.
+    ReservationExceeded { reservation: String, nodes: u32, free: u32 },
+    /// A candidate is of another capacity reservation than the chosen offering.
+    CandidateInOtherReservation { node: usize, offering: String },
     /// The pod belongs on a heavier NodePool, which has no limits and holds it.
     HeavierPoolHasRoom { pod: String, node_pool: String, heavier: String },
     /// The candidates cover too few values of a key with `minValues`.
@@ -94,7 +101,8 @@ pub enum Violation {
 
 /// `m7i.large us-east-1a spot`.
 pub(super) fn describe(offering: &Candidate) -> String {
-    format!("{} {} {}", offering.instance_type, offering.zone, offering.capacity_type.as_str())
+    let reservation = offering.reservation.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+    format!("{} {} {}{reservation}", offering.instance_type, offering.zone, offering.capacity_type.as_str())
 }
 
 impl fmt::Display for Violation {
@@ -135,8 +143,21 @@ impl fmt::Display for Violation {
             }
             Self::RequestsMisstated { node } => write!(f, "node {node}: the stated requests are not those of its pods"),
             Self::AllocatableMisstated { node } => write!(f, "node {node}: the stated allocatable is not that of its type"),
+            Self::LimitExceeded { node_pool, resource, used, limit } if resource == ResourceName::COST => {
+                let [used, limit] = [*used, *limit].map(UsdPerHour::from_micros);
+                write!(f, "NodePool {node_pool}: its nodes cost ${used}/h, more than the ${limit}/h that it may spend")
+            }
             Self::LimitExceeded { node_pool, resource, used, limit } => {
                 write!(f, "NodePool {node_pool}: {used} of {resource} is above its limit of {limit}")
+            }
+            Self::UnknownReservation { node } => {
+                write!(f, "node {node}: its capacity type and the capacity reservations of its EC2NodeClass do not agree")
+            }
+            Self::ReservationExceeded { reservation, nodes, free } => {
+                write!(f, "capacity reservation {reservation}: {nodes} nodes use it, {free} instances are free")
+            }
+            Self::CandidateInOtherReservation { node, offering } => {
+                write!(f, "node {node}: candidate {offering} is of another capacity reservation than the chosen offering")
             }
             Self::HeavierPoolHasRoom { pod, node_pool, heavier } => {
                 write!(f, "pod {pod} is on NodePool {node_pool} although the heavier {heavier} can hold it")

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{CandidateDocument, PlanDocument, VERSION, parse_capacity_type, parse_price_kind};
+use super::{CandidateDocument, PlanDocument, VERSION, parse_price_kind};
+use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{
@@ -86,6 +87,7 @@ impl PlanDocument {
                     instance_type: node.instance_type.clone(),
                     zone: node.zone.clone(),
                     capacity_type: node.capacity_type.clone(),
+                    reservation: node.reservation.clone(),
                     price: node.price,
                     price_kind: node.price_kind.clone(),
                 },
@@ -174,8 +176,8 @@ fn amount(field: &str, dollars: f64) -> Result<UsdPerHour, ReadError> {
 }
 
 fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> {
-    let Some(capacity_type) = parse_capacity_type(&one.capacity_type) else {
-        return fail(format!("{at}.capacityType"), format!("`{}` is neither `on-demand` nor `spot`", one.capacity_type));
+    let Some(capacity_type) = CapacityType::parse(&one.capacity_type) else {
+        return fail(format!("{at}.capacityType"), format!("`{}` is not `on-demand`, `spot` or `reserved`", one.capacity_type));
     };
     let Some(price_kind) = parse_price_kind(&one.price_kind) else {
         return fail(format!("{at}.priceKind"), format!("`{}` is neither `listed` nor `estimate`", one.price_kind));
@@ -186,6 +188,7 @@ fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> 
         capacity_type,
         price: amount(&format!("{at}.price"), one.price)?,
         price_kind,
+        reservation: one.reservation.clone(),
     })
 }
 

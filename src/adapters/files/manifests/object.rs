@@ -21,6 +21,7 @@ use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::adapters::kube::convert::{FieldError, node, node_class, node_pool};
 use crate::adapters::kube::crd;
+use crate::domain::annotations;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodePool;
 use crate::domain::selector::Labels;
@@ -231,8 +232,16 @@ impl Objects {
             ("karpenter.sh", "NodePool") => self.node_pool(&object, place)?,
             ("karpenter.k8s.aws", "EC2NodeClass") => {
                 let (identity, class) = self.typed::<crd::EC2NodeClass>(&object, place)?;
-                let class = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
-                self.node_classes.insert(identity.name, class);
+                let made = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
+                for id in node_class::uncounted_reservations(&class, &made) {
+                    self.notices.push(format!(
+                        "capacity reservation `{id}` of EC2NodeClass `{}` is not used: the annotation {} does not say how many of \
+                         its instances are free",
+                        identity.name,
+                        annotations::RESERVED_INSTANCES
+                    ));
+                }
+                self.node_classes.insert(identity.name, made);
             }
             ("", "Node") => {
                 let (identity, node) = self.typed::<Node>(&object, place)?;
@@ -396,7 +405,7 @@ impl Objects {
     fn node_pool(&mut self, object: &Value, place: Place<'_>) -> Result<(), Box<InputError>> {
         let (identity, pool) = self.typed::<crd::NodePool>(object, place)?;
         self.saw_node_pool = true;
-        let converted = node_pool::from_api(&identity.name, &pool.spec).map_err(|error| identity.error(error))?;
+        let converted = node_pool::from_api(&identity.name, &pool).map_err(|error| identity.error(error))?;
         match node_pool::exclusion(&pool) {
             Some(reason) => self.notices.push(format!("NodePool `{}` is not used: {reason}", identity.name)),
             None => {

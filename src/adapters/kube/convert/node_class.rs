@@ -2,14 +2,16 @@
 //!
 //! Only those fields are checked; the selectors of subnets, images and security groups mean nothing until AWS is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use serde_json::{Map, Value};
 
-use crate::adapters::kube::convert::{FieldError, amount, entry};
+use crate::adapters::kube::convert::{FieldError, amount, annotations, entry};
 use crate::adapters::kube::crd;
-use crate::domain::node_class::{AmiFamily, BlockDevice, EvictionThreshold, KubeletSettings, NetworkInterface, NodeClass};
+use crate::domain::node_class::{
+    AmiFamily, BlockDevice, CapacityReservation, EvictionThreshold, KubeletSettings, NetworkInterface, NodeClass,
+};
 
 /// EBS's own default is `gp2`, but Karpenter's default volumes are `gp3`, and so is a mapping without a type.
 const DEFAULT_VOLUME_TYPE: &str = "gp3";
@@ -36,7 +38,45 @@ pub fn from_api(name: &str, class: &crd::EC2NodeClass) -> Result<NodeClass, Fiel
             .is_some_and(|options| options.nested_virtualization.as_deref() == Some("enabled")),
         enclaves: spec.enclave_options.as_ref().is_some_and(|options| options.enabled),
         connection_tracking: spec.connection_tracking.is_some(),
+        capacity_reservations: capacity_reservations(class)?,
     })
+}
+
+/// Ids of the capacity reservations that are not used because nobody says how many of their instances are free.
+#[must_use]
+pub fn uncounted_reservations(class: &crd::EC2NodeClass, converted: &NodeClass) -> Vec<String> {
+    let known = |id: &String| converted.capacity_reservations.iter().any(|reservation| reservation.id == *id);
+    usable(class).map(|reservation| reservation.id.clone()).filter(|id| !known(id)).collect()
+}
+
+/// The reservations in which instances can be started. One that is about to expire takes none (AWS provider v1.15.1,
+/// `pkg/providers/instancetype/offering`).
+fn usable(class: &crd::EC2NodeClass) -> impl Iterator<Item = &crd::CapacityReservationStatus> {
+    let all = class.status.iter().flat_map(|status| status.capacity_reservations.iter().flatten());
+    all.filter(|reservation| reservation.state.as_deref() != Some("expiring"))
+}
+
+fn capacity_reservations(class: &crd::EC2NodeClass) -> Result<Vec<CapacityReservation>, FieldError> {
+    let free = annotations::reserved_instances(&class.metadata.annotations)?;
+    let status = class.status.as_ref().and_then(|status| status.capacity_reservations.as_ref());
+    let known: BTreeSet<&String> = status.iter().flat_map(|all| all.iter().map(|reservation| &reservation.id)).collect();
+    if let Some(id) = free.keys().find(|id| !known.contains(id)) {
+        return Err(annotations::unknown_reservation(id));
+    }
+    let convert = |reservation: &crd::CapacityReservationStatus| {
+        Some(CapacityReservation {
+            id: reservation.id.clone(),
+            instance_type: reservation.instance_type.clone(),
+            zone: reservation.availability_zone.clone(),
+            reservation_type: reservation.reservation_type.clone().unwrap_or_else(|| "default".to_owned()),
+            interruptible: reservation.interruptible == Some(true),
+            free: *free.get(&reservation.id)?,
+        })
+    };
+    let mut made: Vec<CapacityReservation> = usable(class).filter_map(convert).collect();
+    made.sort();
+    made.dedup_by(|a, b| a.id == b.id);
+    Ok(made)
 }
 
 /// `amiFamily`, or else the family of the alias.
@@ -268,6 +308,37 @@ mod tests {
         ] {
             let found = convert(&serde_json::json!({"amiFamily": "AL2023", "kubelet": kubelet}), &serde_json::json!({}));
             assert_eq!(found.expect_err("malformed").field, field);
+        }
+    }
+
+    #[test]
+    fn reservations_count_as_far_as_their_free_instances_are_known() {
+        let reservation = |id: &str, state: &str| {
+            serde_json::json!({"id": id, "availabilityZone": "us-east-1a", "instanceMatchCriteria": "targeted",
+                "instanceType": "m5.large", "ownerID": "111122223333", "reservationType": "default", "state": state})
+        };
+        let class = |annotation: &str| -> crd::EC2NodeClass {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass",
+                "metadata": {"name": "default", "annotations": {"supercargo.io/reserved-instances": annotation}},
+                "spec": {"amiFamily": "AL2023", "subnetSelectorTerms": [], "securityGroupSelectorTerms": [], "amiSelectorTerms": []},
+                "status": {"capacityReservations": [reservation("cr-b", "active"), reservation("cr-a", "active"), reservation("cr-c", "expiring")]}}))
+            .expect("the class of this test is one")
+        };
+        let one = class("cr-a=3, cr-c=2");
+        let made = from_api("default", &one).expect("valid");
+        let known: Vec<(&str, u32)> = made.capacity_reservations.iter().map(|of| (of.id.as_str(), of.free)).collect();
+        assert_eq!(known, [("cr-a", 3)]);
+        assert_eq!(uncounted_reservations(&one, &made), ["cr-b"]);
+        for (annotation, problem) in [
+            ("cr-a", "`cr-a` is not a capacity reservation with a number"),
+            ("cr-a=-1", "`cr-a=-1` is not"),
+            ("cr-a=1,cr-a=2", "`cr-a` is there twice"),
+            ("cr-z=1", "`status.capacityReservations` has no `cr-z`"),
+        ] {
+            let found = from_api("default", &class(annotation)).expect_err("malformed");
+            assert_eq!(found.field, "metadata.annotations[\"supercargo.io/reserved-instances\"]");
+            assert!(found.problem.contains(problem), "{}", found.problem);
         }
     }
 

@@ -9,21 +9,23 @@ use k8s_openapi::api::core::v1::Taint as ApiTaint;
 use crate::adapters::kube::convert::label_syntax::{is_label_value, is_qualified_name, restriction};
 use crate::adapters::kube::convert::node_affinity::values_mend;
 use crate::adapters::kube::convert::pod_spec::unknown_effect;
-use crate::adapters::kube::convert::{FieldError, amount, entry};
+use crate::adapters::kube::convert::{FieldError, amount, annotations, entry};
 use crate::adapters::kube::crd;
 use crate::domain::labels;
 use crate::domain::node_pool::{NodeClassRef, NodePool};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
+use crate::domain::resources::ResourceName;
 use crate::domain::taint::{Effect, Taint};
 
 /// The most entries of `requirements` and of labels.
 const MAX_ENTRIES: usize = 100;
 
-/// Converts the spec of the pool called `name`.
+/// Converts the pool called `name`.
 ///
 /// # Errors
 /// When a field breaks a rule of Karpenter's; the field is relative to the object.
-pub fn from_api(name: &str, spec: &crd::NodePoolSpec) -> Result<NodePool, FieldError> {
+pub fn from_api(name: &str, pool: &crd::NodePool) -> Result<NodePool, FieldError> {
+    let spec = &pool.spec;
     let template = &spec.template.spec;
     let metadata = spec.template.metadata.clone().unwrap_or_default();
     let labels = metadata.labels.unwrap_or_default();
@@ -43,7 +45,7 @@ pub fn from_api(name: &str, spec: &crd::NodePoolSpec) -> Result<NodePool, FieldE
         node_class_ref: node_class_ref(&template.node_class_ref)?,
         expire_after: template.expire_after.clone(),
         termination_grace_period: template.termination_grace_period.clone(),
-        limits: limits(spec)?,
+        limits: limits(pool)?,
     })
 }
 
@@ -74,9 +76,12 @@ fn weight(spec: &crd::NodePoolSpec) -> Result<i32, FieldError> {
     }
 }
 
-fn limits(spec: &crd::NodePoolSpec) -> Result<BTreeMap<String, i64>, FieldError> {
+fn limits(pool: &crd::NodePool) -> Result<BTreeMap<String, i64>, FieldError> {
     let mut limits = BTreeMap::new();
-    for (name, quantity) in spec.limits.iter().flatten() {
+    if let Some(dollars) = annotations::max_usd_per_hour(&pool.metadata.annotations)? {
+        limits.insert(ResourceName::COST.to_owned(), dollars.micros());
+    }
+    for (name, quantity) in pool.spec.limits.iter().flatten() {
         let limit = amount(quantity, || entry("spec.limits", name))?;
         limits.insert(name.clone(), limit.amount_floor(name));
     }
@@ -257,7 +262,8 @@ mod tests {
             let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
             pool.pointer_mut(parent).expect("the parent is there")[key] = value.clone();
         }
-        from_api("test", &serde_json::from_value(pool).expect("the pool of this test is one"))
+        let spec = serde_json::from_value(pool).expect("the pool of this test is one");
+        from_api("test", &crd::NodePool::new("test", spec))
     }
 
     fn error(pointer: &str, value: &serde_json::Value) -> FieldError {
