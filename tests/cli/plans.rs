@@ -136,7 +136,7 @@ fn a_document_that_is_no_plan_of_these_manifests_is_bad_input() {
         problem(&|plan| plan["nodes"][0]["pods"][0] = "shop/gone-0".into()),
         problem(&|plan| plan["nodes"][0]["price"] = (-1).into()),
         problem(&|plan| plan["nodes"][0]["requests"]["cpu"] = "1 core".into()),
-        problem(&|plan| plan["nodes"][0]["capacityType"] = "reserved".into()),
+        problem(&|plan| plan["nodes"][0]["capacityType"] = "borrowed".into()),
         problem(&|plan| plan["nodes"][1]["index"] = 7.into()),
         problem(&|plan| plan["stoppedBy"] = "boredom".into()),
         problem(&|plan| plan["extra"] = 1.into()),
@@ -194,6 +194,34 @@ fn what_runs_already_is_part_of_the_plan() {
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
     let explained = run_in(root, &["explain", "pod", "shop/web-6b7c-bbbbb", "-f", "examples/running"], "");
     assert_eq!(explained.code, 0, "{}", explained.stderr);
+}
+
+/// Reserved instances are used before anything is bought, and the cap on dollars leaves the job that nothing else holds.
+#[test]
+fn scarce_supply_is_used_first_and_never_exceeded() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = run_in(root, &["plan", "-f", "examples/scarce", "--work", "300000", "-o", "json"], "");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let nodes = document["nodes"].as_array().expect("a list");
+    let used = |id: &str| nodes.iter().filter(|node| node["reservation"] == id).count();
+    assert_eq!((used("cr-0a1b"), used("cr-2c3d")), (3, 1));
+    let reserved = nodes.iter().filter(|node| node["capacityType"] == "reserved");
+    assert!(
+        reserved.into_iter().all(|node| node["price"] == 0.0 && node["candidates"].as_array().is_some_and(|of| of.len() == 1))
+    );
+    assert!(document["cost"].as_f64().expect("a number") <= 0.40);
+    let [left] = document["unplaced"].as_array().expect("a list").as_slice() else { panic!("the job is left: {document}") };
+    assert_eq!(left["pod"], "shop/report-0");
+    assert!(left["reasons"].to_string().contains("the limit of $0.4000/h of NodePool default"), "{left}");
+
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+    let path = file.path().to_str().expect("a plain path");
+    let verified = run_in(root, &["verify", path, "-f", "examples/scarce"], "");
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    let claims = run_in(root, &["plan", "-f", "examples/scarce", "--work", "300000", "-o", "yaml"], "");
+    assert!(claims.stdout.contains("karpenter.k8s.aws/capacity-reservation-id"), "{}", claims.stdout);
 }
 
 #[test]
