@@ -20,6 +20,7 @@ mod min_values;
 mod obstacles;
 mod plan;
 mod preferences;
+mod priority;
 mod program;
 mod reasons;
 mod respect;
@@ -49,7 +50,11 @@ mod conflict_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod metamorphic_tests;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod priority_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
