@@ -13,6 +13,7 @@ mod dealing;
 mod demand;
 pub mod explain;
 mod hitting_set;
+mod interim;
 mod limits;
 mod market;
 mod meeting;

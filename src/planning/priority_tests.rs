@@ -11,7 +11,7 @@ use crate::domain::resources::ResourceName;
 use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, spec};
 use crate::planning::oracle::{most_by_priority, placed_by_priority};
 use crate::planning::plan::Planned;
-use crate::planning::topology_tests::{check, repeatable, selecting, small_pool, spread, standing, with_standing, workloads};
+use crate::planning::topology_tests::{Standing, check, repeatable, selecting, small_pool, spread, standing, with_standing, workloads};
 
 fn placed(cluster: &ClusterView, planned: &Planned) -> Vec<usize> {
     let left: Vec<usize> = planned.plan.unplaced.iter().map(|left| left.pod).collect();
@@ -42,6 +42,13 @@ fn one_pod_of_high_priority_outweighs_any_number_below() {
 }
 
 #[test]
+fn dbg_case() {
+    let cluster = cluster(vec![{let mut m = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]); m.limits.insert("nodes".to_owned(), 1); m}], &[(1, of(1, 1)), (2, of(0, 2))]);
+    let planned = planned_within(&cluster, 300_000);
+    assert_eq!(placed(&cluster, &planned), [1, 1]);
+}
+
+#[test]
 fn every_level_is_lexicographic() {
     // Twelve levels: each pod outweighs all of the levels below together.
     let pods: Vec<(usize, PodSpec)> =
@@ -63,6 +70,43 @@ fn what_is_left_out_of_a_spread_keeps_the_spread() {
     assert!(planned.tiers[0].complete);
     assert!(planned.plan.bound <= planned.plan.cost);
     assert!(selecting(0).labels.is_some());
+}
+
+#[test]
+fn a_node_that_a_heavier_tier_used_has_room_for_the_next() {
+    let mut heavy = limited("nodes", 0);
+    heavy.weight = 10;
+    heavy.name = "heavy".to_owned();
+    // The heavy tier may use the node for the pods that it could hold, and may buy nothing.
+    let heavy_only = PodSpec { node_alternatives: vec![crate::planning::fixtures::required(&[(labels::CAPACITY_TYPE, In, &["on-demand"])])], ..spec(1) };
+    let mut cluster = cluster(vec![heavy, small_pool()], &[(1, heavy_only), (2, spec(1))]);
+    with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 3, pods: Vec::new() }]);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    assert_eq!((planned.plan.nodes.len(), planned.plan.existing[0].pods.len()), (0, 3));
+}
+
+proptest! {
+    #![proptest_config(repeatable(120))]
+
+    /// Two weights: rules hold between the pods of both tiers, in whatever order they are bound, and no node is used beyond its room.
+    #[test]
+    fn tiers_keep_the_rules_of_one_another(
+        pods in workloads(4, 1..5),
+        nodes in standing(4),
+        limit in prop_oneof![(2_i64..11).prop_map(|cores| ("cpu", cores * 1_000)), (0_i64..3).prop_map(|nodes| ("nodes", nodes))],
+        zone in prop_oneof![Just(None), Just(Some("us-east-1a")), Just(Some("us-east-1b"))],
+    ) {
+        let mut heavy = limited(limit.0, limit.1);
+        (heavy.weight, heavy.name) = (10, "heavy".to_owned());
+        if let Some(zone) = zone {
+            heavy.requirements.add(labels::ZONE, crate::domain::requirement::Requirement::one_of([zone]));
+        }
+        let mut cluster = cluster(vec![heavy, small_pool()], &pods);
+        with_standing(&mut cluster, &nodes);
+        let planned = planned_within(&cluster, 6_000);
+        check(&cluster, &planned)?;
+    }
 }
 
 proptest! {

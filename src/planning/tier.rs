@@ -5,11 +5,13 @@
 //! become cheaper.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::money::UsdPerHour;
 use crate::planning::dealing;
 use crate::planning::demand::Demand;
+use crate::planning::interim::Interim;
 use crate::planning::priority::{Aim, Weights};
 use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::supply::Supply;
@@ -35,6 +37,10 @@ pub struct SolvedTier {
     pub complete: bool,
     /// Work units of everything that was solved for it.
     pub work: u64,
+    /// The pods that were left to it.
+    pub demand: Arc<Demand>,
+    /// Index into `ClusterView::pods` of each of them, ascending.
+    pub pods: Arc<Vec<usize>>,
 }
 
 /// What solving takes besides the program.
@@ -78,8 +84,7 @@ impl Effort<'_> {
 
 /// Solves the tier of `program` for what is `left`.
 pub(super) fn solve(
-    supply: &Supply,
-    demand: &Demand,
+    Interim { supply, demand, pods, .. }: &Interim,
     left: &Leftover,
     program: TierProgram,
     effort: &mut Effort<'_>,
@@ -90,10 +95,12 @@ pub(super) fn solve(
     let solution = effort.spend(&program, first, effort.config.gap)?;
     let bound = without_penalties(&program, &solution);
     let complete = !program.arrangement.partial;
-    let mut solved = SolvedTier { program, solution, bound, complete, work: effort.work - work };
+    let (of, pods) = (Arc::clone(demand), Arc::clone(pods));
+    let mut solved = SolvedTier { program, solution, bound, complete, work: effort.work - work, demand: of, pods };
     if leaves(&solved, demand, &solved.program.pods).values().all(|&pods| pods == 0) {
         return Ok(solved);
     }
+    if std::env::var("DBG").is_ok() { eprintln!("first {:?} {:?} {:#?}", solved.program.problem, solved.solution.objective, solved.solution); }
     solved.complete &= place_most(supply, demand, left, &mut solved, effort)?;
     let placed = Leftover { pods: placed(&solved, demand), ..left.clone() };
     if let Some(program) = TierProgram::new(supply, demand, &placed, solved.program.weight) {
@@ -117,7 +124,8 @@ fn place_most(
     solved: &mut SolvedTier,
     effort: &mut Effort<'_>,
 ) -> Result<bool, SolveError> {
-    let mut proven = true;
+    // Pods that have to share a node are placed all or none.
+    let mut proven = demand.bundles.is_empty();
     let priorities: Vec<i32> = demand.classes.iter().map(|class| class.priority).collect::<BTreeSet<i32>>().into_iter().collect();
     for &priority in priorities.iter().rev() {
         let aim = Aim::Pods { priority };
