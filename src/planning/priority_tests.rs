@@ -11,7 +11,7 @@ use crate::domain::resources::ResourceName;
 use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, spec};
 use crate::planning::oracle::{most_by_priority, placed_by_priority};
 use crate::planning::plan::Planned;
-use crate::planning::topology_tests::{Standing, check, repeatable, selecting, small_pool, spread, standing, with_standing, workloads};
+use crate::planning::topology_tests::{Standing, check, repeatable, small_pool, spread, standing, with_standing, workloads};
 
 fn placed(cluster: &ClusterView, planned: &Planned) -> Vec<usize> {
     let left: Vec<usize> = planned.plan.unplaced.iter().map(|left| left.pod).collect();
@@ -42,19 +42,12 @@ fn one_pod_of_high_priority_outweighs_any_number_below() {
 }
 
 #[test]
-fn dbg_case() {
-    let cluster = cluster(vec![{let mut m = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]); m.limits.insert("nodes".to_owned(), 1); m}], &[(1, of(1, 1)), (2, of(0, 2))]);
-    let planned = planned_within(&cluster, 300_000);
-    assert_eq!(placed(&cluster, &planned), [1, 1]);
-}
-
-#[test]
 fn every_level_is_lexicographic() {
     // Twelve levels: each pod outweighs all of the levels below together.
     let pods: Vec<(usize, PodSpec)> =
         (0..12).map(|level| (if level == 11 { 1 } else { 3 }, of(level, if level % 2 == 0 { 1 } else { 4 }))).collect();
     let cluster = cluster(vec![limited("cpu", 14_000)], &pods);
-    let planned = planned_within(&cluster, 3_000_000);
+    let planned = planned_within(&cluster, 20_000_000);
     // 4 + 3 + 4 cores, and then nothing of four cores fits but three of one core do.
     assert_eq!(placed(&cluster, &planned)[..4], [1, 3, 1, 3][..], "{:?}", placed(&cluster, &planned));
     assert!(planned.tiers[0].complete);
@@ -69,7 +62,6 @@ fn what_is_left_out_of_a_spread_keeps_the_spread() {
     assert_eq!(placed(&cluster, &planned), [3]);
     assert!(planned.tiers[0].complete);
     assert!(planned.plan.bound <= planned.plan.cost);
-    assert!(selecting(0).labels.is_some());
 }
 
 #[test]
@@ -78,7 +70,10 @@ fn a_node_that_a_heavier_tier_used_has_room_for_the_next() {
     heavy.weight = 10;
     heavy.name = "heavy".to_owned();
     // The heavy tier may use the node for the pods that it could hold, and may buy nothing.
-    let heavy_only = PodSpec { node_alternatives: vec![crate::planning::fixtures::required(&[(labels::CAPACITY_TYPE, In, &["on-demand"])])], ..spec(1) };
+    let heavy_only = PodSpec {
+        node_alternatives: vec![crate::planning::fixtures::required(&[(labels::CAPACITY_TYPE, In, &["on-demand"])])],
+        ..spec(1)
+    };
     let mut cluster = cluster(vec![heavy, small_pool()], &[(1, heavy_only), (2, spec(1))]);
     with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 3, pods: Vec::new() }]);
     let planned = planned_within(&cluster, 100_000);
@@ -135,7 +130,7 @@ proptest! {
         small.limits.insert(limit.0.to_owned(), limit.1);
         let mut cluster = cluster(vec![small], &pods);
         with_standing(&mut cluster, &nodes[..nodes.len().min(1)]);
-        let planned = planned_within(&cluster, 60_000);
+        let planned = planned_within(&cluster, 1_000_000);
         check(&cluster, &planned)?;
         let (most, _) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
         let found = placed(&cluster, &planned);
@@ -162,7 +157,7 @@ proptest! {
         let mut small = pool("default", &[(labels::INSTANCE_TYPE, In, &["m5.large", "m5.xlarge"])]);
         small.limits.insert(limit.0.to_owned(), limit.1);
         let cluster = cluster(vec![small], &pods);
-        let planned = planned_within(&cluster, 300_000);
+        let planned = planned_within(&cluster, 5_000_000);
         check(&cluster, &planned)?;
         let (most, _) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
         prop_assert_eq!(placed(&cluster, &planned), most);

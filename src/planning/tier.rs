@@ -70,6 +70,10 @@ impl Effort<'_> {
         let (clock, observer, cost, bound) = (self.clock, &mut *self.observer, self.cost, self.bound);
         let since: &(dyn Fn() -> Duration + Sync) = &|| clock().saturating_sub(started);
         let solution = solver::solve(&program.problem, &budget, since, &mut |progress| {
+            // What a round counts is no dollars.
+            if program.arrangement.scarce {
+                return;
+            }
             observer(Progress {
                 incumbent: progress.incumbent.saturating_add(cost),
                 bound: progress.bound.saturating_add(bound),
@@ -100,7 +104,6 @@ pub(super) fn solve(
     if leaves(&solved, demand, &solved.program.pods).values().all(|&pods| pods == 0) {
         return Ok(solved);
     }
-    if std::env::var("DBG").is_ok() { eprintln!("first {:?} {:?} {:#?}", solved.program.problem, solved.solution.objective, solved.solution); }
     solved.complete &= place_most(supply, demand, left, &mut solved, effort)?;
     let placed = Leftover { pods: placed(&solved, demand), ..left.clone() };
     if let Some(program) = TierProgram::new(supply, demand, &placed, solved.program.weight) {
