@@ -47,6 +47,8 @@ pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
 #[cfg(test)]
+mod conflict_kinds_tests;
+#[cfg(test)]
 mod conflict_tests;
 #[cfg(test)]
 mod fixtures;

@@ -35,6 +35,10 @@ const PENALTY_GROWTH: i64 = 1_000;
 /// places, and that is no reason to leave it.
 const TIED_PENALTY: i64 = 100;
 
+/// How many dearest nodes all penalties of the first plan may sum to and still be exact: the engine is accurate to a millionth of
+/// the objective, here to a hundredth of the dearest node.
+const MOST_DEAREST: i64 = 10_000;
+
 /// What a program is to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
@@ -52,10 +56,21 @@ pub(super) struct Penalties {
 }
 
 impl Penalties {
-    /// Above the dearest node, so that a pod is left only where a limit leaves no room. Where limits exist, it grows with the
+    /// Above the dearest node, so that a pod is left only where a limit leaves no room. Where limits exist and the pods are few, each
+    /// outweighs all pods of lower priorities and all nodes together, so that the first plan is already the cheapest of those that place
+    /// the most ([`MOST_DEAREST`]). Otherwise the penalty grows with the
     /// priority by the same factor at each step, by [`PENALTY_GROWTH`] if the sum over all `pods` stays below half of
     /// [`LARGEST_AMOUNT`] and by the largest smaller factor that keeps it there otherwise.
     pub(super) fn of_cost(pods: &BTreeMap<i32, i64>, dearest: i64, limited: bool, tied: bool) -> Self {
+        if limited {
+            let all = pods.values().sum::<i64>().max(1);
+            let unit = dearest.saturating_add(1).saturating_mul(if tied { TIED_PENALTY } else { 1 });
+            // No plan has more nodes than pods.
+            let (by_priority, sum) = exact(pods, unit.max(dearest.saturating_mul(all).saturating_add(1)));
+            if sum <= dearest.saturating_mul(MOST_DEAREST) {
+                return Self { by_priority, chosen: 1 };
+            }
+        }
         let ceiling = (LARGEST_AMOUNT / 2 / pods.values().sum::<i64>().max(1)).max(1);
         let base = dearest.saturating_add(1).saturating_mul(if tied { TIED_PENALTY } else { 1 }).min(ceiling);
         let at = |growth: i64| {
@@ -91,6 +106,18 @@ impl Penalties {
     pub(super) fn of_chosen(&self, priority: i32) -> i64 {
         self.of(priority).saturating_mul(self.chosen).min(LARGEST_AMOUNT - 1)
     }
+}
+
+/// Penalties of which each outweighs all pods of lower priorities by `unit`, and their sum over all `pods`.
+fn exact(pods: &BTreeMap<i32, i64>, unit: i64) -> (BTreeMap<i32, i64>, i64) {
+    let mut sum = 0_i64;
+    let mut made = BTreeMap::new();
+    for (&priority, &count) in pods {
+        let penalty = sum.saturating_add(unit).min(LARGEST_AMOUNT - 1);
+        made.insert(priority, penalty);
+        sum = sum.saturating_add(penalty.saturating_mul(count));
+    }
+    (made, sum)
 }
 
 /// The numbers of a round.

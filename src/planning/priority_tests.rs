@@ -132,8 +132,9 @@ proptest! {
         with_standing(&mut cluster, &nodes[..nodes.len().min(1)]);
         let planned = planned_within(&cluster, 1_000_000);
         check(&cluster, &planned)?;
-        let (most, _) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
+        let (most, value) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
         let found = placed(&cluster, &planned);
+        prop_assert!(found != most || planned.plan.cost >= value, "{} is less than {value}", planned.plan.cost);
         prop_assert!(found <= most, "placed {found:?}, brute force {most:?}");
         if planned.tiers.iter().all(|tier| tier.complete) {
             prop_assert_eq!(found, most);
@@ -159,8 +160,10 @@ proptest! {
         let cluster = cluster(vec![small], &pods);
         let planned = planned_within(&cluster, 5_000_000);
         check(&cluster, &planned)?;
-        let (most, _) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
+        let (most, value) = most_by_priority(&cluster, &catalog(), &node_class(), &|_, _| UsdPerHour::ZERO);
         prop_assert_eq!(placed(&cluster, &planned), most);
         prop_assert!(planned.tiers.iter().all(|tier| tier.complete));
+        // Of the plans that place so many, the cheapest.
+        prop_assert_eq!(planned.plan.cost, value);
     }
 }
