@@ -4,7 +4,7 @@
 //! order. Every node is then given the cheapest offering that holds it and the offerings that could stand in for it. Nodes of one
 //! pattern are alike, so all this is computed once per pattern.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -100,8 +100,14 @@ pub(super) fn sorted(mut nodes: Vec<(PlannedNode, NodeOrigin)>) -> (Vec<PlannedN
     nodes.into_iter().unzip()
 }
 
-/// The nodes that a tier buys, and where each comes from. No two tiers share a limit.
-pub(super) fn finish(cluster: &ClusterView, holders: &mut Holders<'_>, nodes: Vec<DealtNode>) -> Vec<(PlannedNode, NodeOrigin)> {
+/// The nodes that a tier buys, and where each comes from. No two tiers share a limit. Candidates have the chosen values of the labels
+/// `kept`: those that rules are about which pods of other tiers have a part in.
+pub(super) fn finish(
+    cluster: &ClusterView,
+    holders: &mut Holders<'_>,
+    nodes: Vec<DealtNode>,
+    kept: &BTreeSet<&str>,
+) -> Vec<(PlannedNode, NodeOrigin)> {
     let supply = holders.supply();
     let slack = limits_left(supply, nodes.iter().map(|node| node.origin));
     let mut known: FxHashMap<(Arc<Load>, usize), Vec<Candidate>> = FxHashMap::default();
@@ -113,8 +119,13 @@ pub(super) fn finish(cluster: &ClusterView, holders: &mut Holders<'_>, nodes: Ve
                 .entry((load, origin.offer))
                 .or_insert_with_key(|(load, chosen)| {
                     let admits = |of_type: usize| stays_within(template, *chosen, of_type, &slack);
-                    let offers = holders.candidates(load, *chosen, &admits);
-                    offers.into_iter().map(|offer| template.candidate(offer)).collect()
+                    let stays = |offer: usize| {
+                        kept.iter().all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
+                    };
+                    let offers = holders.candidates(load, *chosen, &admits).into_iter();
+                    // Where `minValues` needs them all, they stay as they are.
+                    let offers = offers.filter(|&offer| !template.min_values.is_empty() || stays(offer));
+                    offers.map(|offer| template.candidate(offer)).collect()
                 })
                 .clone();
             let of_type = template.offers[origin.offer].of_type;

@@ -4,10 +4,12 @@
 //! the limits on time and work. The plan's cost is added up again from its nodes; its bound is the sum of the tiers' bounds for the pods
 //! that they place.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{FirstFitOutcome, Plan, PlannedNode, StopReason};
 use crate::planning::PreferencePolicy;
@@ -19,7 +21,7 @@ use crate::planning::interim::Interim;
 use crate::planning::program::{Leftover, Row, TierProgram};
 use crate::planning::reasons;
 use crate::planning::respect::Respected;
-use crate::planning::supply::Supply;
+use crate::planning::supply::{self, Supply};
 use crate::planning::tier::{self, Effort, SolvedTier};
 use crate::planning::unmet;
 use crate::solver::{Clock, Progress, SolveConfig, SolveError, Stop};
@@ -128,6 +130,8 @@ fn planned(
     let mut tiers = Vec::new();
     let (mut existing, mut nodes) = (Vec::new(), Vec::new());
     let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
+    let topology_keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
+    let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) = (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
     let mut now = Interim::new(cluster, &supply, &demand);
     for (at, &weight) in weights.iter().enumerate() {
         let left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
@@ -137,7 +141,7 @@ fn planned(
         let dealt = assembly::deal(&solved, tiers.len(), &mut holders);
         let (used, bought) = assembly::settle(&now.supply, dealt);
         let (made, origins): (Vec<PlannedNode>, Vec<NodeOrigin>) =
-            assembly::finish(cluster, &mut holders, bought).into_iter().unzip();
+            assembly::finish(cluster, &mut holders, bought, if tiers.is_empty() { &nobody } else { &tied }).into_iter().unzip();
         effort.cost += made.iter().map(|node| node.cost().micros()).sum::<i64>();
         effort.bound += solved.bound;
         tiers.push(solved);

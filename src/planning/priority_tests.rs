@@ -136,7 +136,8 @@ proptest! {
         let found = placed(&cluster, &planned);
         prop_assert!(found != most || planned.plan.cost >= value, "{} is less than {value}", planned.plan.cost);
         prop_assert!(found <= most, "placed {found:?}, brute force {most:?}");
-        if planned.tiers.iter().all(|tier| tier.complete) {
+        // Bundles are placed whole, which is no rule of Kubernetes.
+        if planned.tiers.iter().all(|tier| tier.complete) && planned.demand.bundles.is_empty() {
             prop_assert_eq!(found, most);
         }
         prop_assert!(planned.plan.bound <= planned.plan.cost);
