@@ -109,14 +109,14 @@ fn what_one_pod_asks_of_nodes() {
     (tainted.name, tainted.taints) = ("tainted".to_owned(), vec![taint("farm")]);
     assert_eq!(alone(vec![tainted.clone()], spec(1)), ["taint farm"]);
     // Each of the two would do by itself.
-    assert_eq!(alone(vec![small_pool()], volumes_in(in_zone(spec(1), ZONE_A), ZONE_B)), [
-        "label topology.kubernetes.io/zone",
-        "volumes"
-    ]);
-    assert_eq!(alone(vec![only_in(ZONE_A), tainted], in_zone(spec(1), ZONE_B)), [
-        "label topology.kubernetes.io/zone",
-        "taint farm"
-    ]);
+    assert_eq!(
+        alone(vec![small_pool()], volumes_in(in_zone(spec(1), ZONE_A), ZONE_B)),
+        ["label topology.kubernetes.io/zone", "volumes"]
+    );
+    assert_eq!(
+        alone(vec![only_in(ZONE_A), tainted], in_zone(spec(1), ZONE_B)),
+        ["label topology.kubernetes.io/zone", "taint farm"]
+    );
 }
 
 #[test]
@@ -131,8 +131,7 @@ fn what_pods_ask_of_one_another() {
     let shy = PodSpec { apart: vec![term(labels::ZONE, 5)], ..spec(2) };
     let rivals = with_nodes(vec![only_in(ZONE_A)], shy, &[node(ZONE_A, 1, vec![(5, vec![])])]);
     assert_eq!(smallest(&rivals, Proof::BruteForce), ["own anti-affinity"]);
-    let disliked =
-        with_nodes(vec![only_in(ZONE_A)], spec(2), &[node(ZONE_A, 1, vec![(5, vec![Rule::Apart(labels::ZONE, 0)])])]);
+    let disliked = with_nodes(vec![only_in(ZONE_A)], spec(2), &[node(ZONE_A, 1, vec![(5, vec![Rule::Apart(labels::ZONE, 0)])])]);
     assert_eq!(smallest(&disliked, Proof::BruteForce), ["others' anti-affinity"]);
     // A friend in zone a, a rival there too: either rule would do by itself.
     let torn = PodSpec { near: vec![term(labels::ZONE, 5)], apart: vec![term(labels::ZONE, 6)], ..spec(2) };

@@ -175,7 +175,11 @@ fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
 }
 
 /// Checks the reasons of the pod against brute force over every set of its obstacles.
-pub(super) fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &UnplacedPod) -> Result<(), TestCaseError> {
+pub(super) fn check_against_brute_force(
+    cluster: &ClusterView,
+    planned: &Planned,
+    left: &UnplacedPod,
+) -> Result<(), TestCaseError> {
     let explainer = Explainer::new(cluster, planned);
     let ruling = explainer.ruling(left.pod, Stage::Now);
     let terms = explainer.terms();

@@ -131,7 +131,8 @@ fn planned(
     let (mut existing, mut nodes) = (Vec::new(), Vec::new());
     let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
     let topology_keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
-    let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) = (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
+    let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) =
+        (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
     let mut now = Interim::new(cluster, &supply, &demand);
     for (at, &weight) in weights.iter().enumerate() {
         let left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
