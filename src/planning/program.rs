@@ -218,8 +218,11 @@ impl TierProgram {
     /// What the engine counts for nodes that exist, at most: a micro-dollar for each, since a shape costs something.
     #[must_use]
     pub fn token_cost(&self) -> i64 {
-        let standing = self.rows.iter().zip(&self.problem.side_rows).filter(|(row, _)| matches!(row, Row::Standing(_)));
-        standing.map(|(_, row)| row.limit).sum()
+        let used: BTreeSet<usize> =
+            self.problem.shapes.iter().flat_map(|shape| shape.usage.iter().map(|entry| entry.0)).collect();
+        let rows = self.rows.iter().zip(&self.problem.side_rows).enumerate();
+        let standing = rows.filter(|(at, (row, _))| matches!(row, Row::Standing(_)) && used.contains(at));
+        standing.map(|(_, (_, row))| row.limit).sum()
     }
 
     /// How many of each unit `solution` places.
