@@ -166,7 +166,7 @@ impl<'a> Company<'a> {
     /// The company of the pods that `planned` leaves.
     pub(super) fn new(cluster: &'a ClusterView, planned: &'a Planned) -> Self {
         let Planned { supply, demand, .. } = planned;
-        let (kinds, members, settled) = demand::kinds(cluster);
+        let (kinds, members, settled) = demand::kinds(cluster, &[]);
         let mut kind_of = vec![0; cluster.pods.len()];
         for (kind, pods) in members.iter().enumerate() {
             pods.iter().for_each(|&pod| kind_of[pod] = kind);

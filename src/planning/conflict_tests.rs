@@ -175,7 +175,11 @@ fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
 }
 
 /// Checks the reasons of the pod against brute force over every set of its obstacles.
-fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &UnplacedPod) -> Result<(), TestCaseError> {
+pub(super) fn check_against_brute_force(
+    cluster: &ClusterView,
+    planned: &Planned,
+    left: &UnplacedPod,
+) -> Result<(), TestCaseError> {
     let explainer = Explainer::new(cluster, planned);
     let ruling = explainer.ruling(left.pod, Stage::Now);
     let terms = explainer.terms();
@@ -214,6 +218,49 @@ fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &Un
         prop_assert_eq!(Some(way.len()), fewest.map(|size| size as usize));
     }
     Ok(())
+}
+
+/// What a limit is to be raised to, as a remedy says it: `... of NodePool default from 4 cores to 6 cores, for m5.large ...`.
+fn asked_for(remedy: &str) -> Option<(&str, i64)> {
+    let (pool, rest) = remedy.strip_prefix("raise the limit of NodePool ")?.split_once(" from ")?;
+    let (number, unit) = rest.split_once(" to ")?.1.split_once(',')?.0.split_once(' ')?;
+    let per_thousand = match unit.split(' ').next()? {
+        "core" | "cores" => 1_000,
+        "GiB" => 1 << 30,
+        "MiB" => 1 << 20,
+        _ => 1,
+    };
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let thousandths = format!("{decimals:0<3}").parse::<i64>().ok()?;
+    Some((pool, whole.parse::<i64>().ok()? * per_thousand + thousandths * per_thousand / 1_000))
+}
+
+/// Limits of two NodePools stop a pod; either, raised to what is said, admits it beside the plan, and one unit less does not.
+#[test]
+fn a_limit_raised_to_what_is_said_is_enough_and_one_unit_less_is_not() {
+    let gib = crate::planning::fixtures::GIB;
+    let cases = [("cpu", 9_000, 3_000), ("memory", 33 * gib + 5, 30 * gib), ("nodes", 1, 0)];
+    for (resource, limit, of_arm) in cases {
+        let mut plain = small_pool();
+        plain.limits.insert(resource.to_owned(), limit);
+        let mut arm = pool("arm", &[(labels::INSTANCE_TYPE, In, &["m7g.xlarge"])]);
+        arm.limits.insert(resource.to_owned(), of_arm);
+        let cluster = cluster(vec![arm, plain], &[(9, crate::planning::fixtures::spec(3))]);
+        let planned = planned_within(&cluster, 1_000_000);
+        let left = planned.plan.unplaced.first().unwrap_or_else(|| panic!("the limits on {resource} hold all"));
+        let raised: Vec<(&str, i64)> = left.remedies.iter().filter_map(|remedy| asked_for(remedy)).collect();
+        assert_eq!(raised.len(), 2, "{:?}", left.remedies);
+        for (name, needed) in raised {
+            let admits = |amount: i64| {
+                let mut cluster = cluster.clone();
+                let pool = cluster.node_pools.iter_mut().find(|pool| pool.name == name).expect("the NodePool is named");
+                pool.limits.insert(resource.to_owned(), amount);
+                Beside { cluster: &cluster, planned: &planned, pod: left.pod, terms: Vec::new() }.possible(&[])
+            };
+            assert!(admits(needed), "{needed} {resource} of {name}: {:?}", left.remedies);
+            assert!(!admits(needed - 1), "{needed} {resource} of {name} less one: {:?}", left.remedies);
+        }
+    }
 }
 
 /// NodePools with limits, a taint and labels.

@@ -145,7 +145,12 @@ impl Demand {
     /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
     pub fn new(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy) -> Self {
-        let (kinds, members, settled) = kinds(cluster);
+        Self::beside(cluster, supply, policy, &[])
+    }
+
+    /// The same where from pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
+    pub(super) fn beside(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy, placed_from: &[usize]) -> Self {
+        let (kinds, members, settled) = kinds(cluster, placed_from);
         let mut reach = Reach::default();
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
@@ -457,20 +462,33 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
-pub(super) fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
+///
+/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
+pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));
     let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty() || wishes(spec);
-    let tied = cluster.pods.iter().any(|pod| looks(&pod.spec)) || running().any(|(_, pod)| !pod.spec.apart.is_empty());
+    let tied = cluster.pods.iter().any(|pod| looks(&pod.spec))
+        || running().any(|(_, pod)| !pod.spec.apart.is_empty())
+        || (!placed_from.is_empty() && running().any(|(_, pod)| looks(&pod.spec)));
     let (kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
         let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
         (number, &pod.spec, namespace, labels)
     }));
     let matters = |pod: &BoundPod| tied || !pod.spec.host_ports.is_empty();
-    let running = running().filter(|(_, pod)| matters(pod));
-    let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
-    let settled = settled.into_iter().zip(on).map(|(kind, on)| SettledKind { kind, on }).collect();
+    let of = |placed: bool| {
+        let nodes = cluster.nodes.iter().enumerate();
+        let running = nodes.flat_map(|(node, of)| {
+            let from = placed_from.get(node).copied().unwrap_or(of.pods.len());
+            let (bound, waiting) = of.pods.split_at(from.min(of.pods.len()));
+            (if placed { waiting } else { bound }).iter().map(move |pod| (node, pod))
+        });
+        let running = running.filter(|(_, pod)| matters(pod));
+        let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
+        settled.into_iter().zip(on).map(move |(kind, on)| SettledKind { kind, on, placed })
+    };
+    let settled = of(false).chain(of(true)).collect();
     let nodes = cluster.nodes.iter().map(|node| &node.labels).collect();
     (kinds, members, Settled { kinds: settled, nodes })
 }

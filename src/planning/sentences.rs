@@ -13,7 +13,7 @@ use crate::planning::min_values::Cover;
 use crate::planning::obstacles::{Obstacle, Place, Ruling};
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::TermKind;
-use crate::planning::wording::{amount, domains_of, listed, pods_of};
+use crate::planning::wording::{amount, domains_of, exact_amount, listed, pods_of};
 
 /// Everything that sentences about one pod draw on.
 pub(super) struct Sentences<'a> {
@@ -113,7 +113,8 @@ impl Sentences<'_> {
             Obstacle::Port(port) => format!("take another port than {port}"),
             Obstacle::Limit { node_pool, resource } => {
                 let (name, limit, needed) = self.raised(*node_pool, resource, best);
-                format!("raise the limit of NodePool {name} from {} to {}", amount(resource, limit), amount(resource, needed))
+                let (limit, needed) = (exact_amount(resource, limit), exact_amount(resource, needed));
+                format!("raise the limit of NodePool {name} from {limit} to {needed}")
             }
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, places);

@@ -299,7 +299,7 @@ impl Supply {
 }
 
 /// The labels whose values are domains of a rule of the pod.
-fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
+pub(super) fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
     let spreads = spec.spreads.iter().map(|spread| spread.topology_key.as_str());
     spreads.chain(spec.near.iter().chain(&spec.apart).map(|term| term.topology_key.as_str()))
 }

@@ -132,6 +132,8 @@ pub(super) struct SettledKind<'a> {
     pub(super) kind: Kind<'a>,
     /// Index of the node, once for every pod.
     pub(super) on: Vec<usize>,
+    /// Whether they are placed there and not bound yet: what they ask of their domain has to stay true.
+    pub(super) placed: bool,
 }
 
 /// What runs already.
@@ -165,7 +167,8 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: U
         counted.retain(|term| !given_up.contains(term));
     }
     count_settled(&mut terms, settled);
-    let restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
+    let mut restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
+    keep_spreads(kinds, settled, universe, &mut restrictions);
     let kept: Vec<usize> = (0..terms.len()).filter(|&term| can_break(&terms[term], term, kinds, &owns, &counted)).collect();
     let position = |term: &usize| kept.binary_search(term).ok();
 
@@ -281,6 +284,40 @@ fn restrictions(
         }
     }
     made
+}
+
+/// Keeps pods that a spread constraint of placed pods counts, and that do not have it themselves, out of the domains of those pods,
+/// unless there is room for all of them whatever else happens. (Those that have it keep to it there by themselves.)
+fn keep_spreads<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>, made: &mut [Restriction]) {
+    let mut domains: BTreeMap<Term, BTreeSet<String>> = BTreeMap::new();
+    for of in settled.kinds.iter().filter(|of| of.placed) {
+        for spread in of.kind.spec.spreads.iter().filter(|spread| spread.required) {
+            let term = spread_term(of.kind.spec, spread, universe);
+            let here = of.on.iter().filter_map(|&node| settled.nodes[node].get(&term.key).cloned()).collect::<Vec<String>>();
+            domains.entry(term).or_default().extend(here);
+        }
+    }
+    let (mut terms, domains): (Vec<Term>, Vec<BTreeSet<String>>) = domains.into_iter().unzip();
+    let own: Vec<Vec<Term>> = if terms.is_empty() {
+        return;
+    } else {
+        kinds.iter().map(|kind| terms_of(kind.spec, universe)).collect()
+    };
+    let bare = terms.clone();
+    let counted = counted_by(&terms, kinds);
+    count_settled(&mut terms, settled);
+    for (number, (term, domains)) in terms.iter().zip(domains).enumerate() {
+        let TermKind::Spread { max_skew, universe, grounded, .. } = &term.kind else { continue };
+        let counts = |kind: &usize| counted[*kind].contains(&number);
+        let more: usize = (0..kinds.len()).filter(counts).map(|kind| kinds[kind].pods).sum();
+        let least = if *grounded { 0 } else { universe.iter().map(|domain| term.base(domain)).min().unwrap_or(0) };
+        let full = |domain: &String| term.base(domain) as usize + more > (max_skew + least) as usize;
+        for domain in domains.into_iter().filter(full) {
+            for kind in (0..kinds.len()).filter(counts).filter(|&kind| !own[kind].contains(&bare[number])) {
+                made[kind].out.insert((term.key.clone(), domain.clone()));
+            }
+        }
+    }
 }
 
 fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {

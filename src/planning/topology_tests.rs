@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -20,6 +22,9 @@ use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
 use crate::planning::replay::replay;
 use crate::planning::verifier::verify;
+
+/// How many orders of binding are tried besides forwards and backwards.
+const RANDOM_ORDERS: usize = 6;
 
 /// Pods of workload `number` of the cluster.
 pub(super) fn selecting(number: usize) -> PodSelector {
@@ -54,13 +59,20 @@ fn solved(pods: &[(usize, PodSpec)]) -> (ClusterView, Planned) {
     (cluster, planned)
 }
 
-/// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards.
-fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
+/// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards, and in some at random.
+pub(super) fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
     let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
     prop_assert!(violations.is_empty(), "{violations:?}");
     let forwards: Vec<usize> = (0..cluster.pods.len()).collect();
     let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
-    for order in [forwards, backwards] {
+    let mut rng = ChaCha8Rng::seed_from_u64(cluster.pods.len() as u64);
+    let mut shuffled = || {
+        let mut order = forwards.clone();
+        (1..order.len()).rev().for_each(|at| order.swap(at, rng.random_range(0..=at)));
+        order
+    };
+    let random: Vec<Vec<usize>> = (0..RANDOM_ORDERS).map(|_| shuffled()).collect();
+    for order in random.into_iter().chain([forwards, backwards]) {
         let stuck = replay(cluster, &catalog(), &planned.plan, &order);
         prop_assert!(stuck.is_empty(), "never bound: {stuck:?}");
     }

@@ -63,6 +63,21 @@ pub(super) fn amount(resource: &str, amount: i64) -> String {
     }
 }
 
+/// The same without rounding: what is said is what has to be set.
+pub(super) fn exact_amount(resource: &str, of: i64) -> String {
+    const MIB: i64 = 1 << 20;
+    let unit = match resource {
+        ResourceName::MEMORY => "memory",
+        ResourceName::EPHEMERAL_STORAGE => "ephemeral storage",
+        _ => return amount(resource, of),
+    };
+    match of {
+        whole if (i128::from(whole) * 1_000) % (1 << 30) == 0 && whole != 0 => amount(resource, of),
+        whole if whole % MIB == 0 => format!("{} MiB of {unit}", whole / MIB),
+        _ => format!("{of} bytes of {unit}"),
+    }
+}
+
 /// Thousandths as a decimal without trailing zeros.
 fn decimal(thousandths: i128) -> String {
     let text =
@@ -88,6 +103,19 @@ mod tests {
         for (resource, number, expected) in cases {
             assert_eq!(amount(resource, number), expected);
         }
+    }
+
+    #[test]
+    fn what_has_to_be_set_is_not_rounded() {
+        let cases = [
+            (3_758_096_384, "3.5 GiB of memory"),
+            (7_577 << 20, "7577 MiB of memory"),
+            ((1 << 30) + 1, "1073741825 bytes of memory"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(exact_amount(ResourceName::MEMORY, number), expected);
+        }
+        assert_eq!(exact_amount(ResourceName::CPU, 2_500), "2.5 cores");
     }
 
     #[test]
