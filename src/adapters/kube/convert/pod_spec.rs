@@ -80,7 +80,7 @@ pub fn from_api(spec: &ApiPodSpec, namespace: &str, labels: Labels) -> Result<Po
         apart: Vec::new(),
         preferences: preferences(spec)?,
         host_ports: host_ports(spec)?,
-        volume_alternatives: Vec::new(),
+        volumes: Vec::new(),
         unmodelled: unmodelled(spec),
     };
     Ok(PodTemplate { spec, labels: Arc::new(labels), priority, terms })
