@@ -7,6 +7,7 @@ use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Operator::{Exists, In};
 use crate::domain::requirement::Requirement;
 use crate::domain::topology::HostPort;
+use crate::domain::volume::PodVolume;
 use crate::planning::company::Stage;
 use crate::planning::conflict_tests::check_against_brute_force;
 use crate::planning::fixtures::{cluster, planned_within, pool, required, spec, taint, with_terms};
@@ -50,7 +51,7 @@ fn smallest(cluster: &ClusterView, proof: Proof) -> Vec<String> {
     let terms = explainer.terms();
     let name = |obstacle: &Obstacle| match obstacle {
         Obstacle::Label { key, .. } => format!("label {key}"),
-        Obstacle::Volumes => "volumes".to_owned(),
+        Obstacle::Volume { name } => format!("volume {name}"),
         Obstacle::Resource { name } => format!("resource {name}"),
         Obstacle::Taint(taint) => format!("taint {}", taint.key),
         Obstacle::Between { term, own } => {
@@ -80,7 +81,8 @@ fn in_zone(spec: PodSpec, zone: &str) -> PodSpec {
 }
 
 fn volumes_in(spec: PodSpec, zone: &str) -> PodSpec {
-    PodSpec { volume_alternatives: vec![required(&[(labels::ZONE, In, &[zone])])], ..spec }
+    let places = vec![required(&[(labels::ZONE, In, &[zone])])];
+    PodSpec { volumes: vec![PodVolume { name: "data".to_owned(), places, shared: None, fault: None }], ..spec }
 }
 
 fn on_port(spec: PodSpec) -> PodSpec {
@@ -103,7 +105,7 @@ fn what_one_pod_asks_of_nodes() {
     let alone = |pools: Vec<NodePool>, pod: PodSpec| smallest(&cluster(pools, &[(1, pod)]), Proof::BruteForce);
     let arm = with_terms(spec(1), &[&[(labels::ARCH, In, &["arm64"])]]);
     assert_eq!(alone(vec![small_pool()], arm), ["label kubernetes.io/arch"]);
-    assert_eq!(alone(vec![small_pool()], volumes_in(spec(1), "us-east-1z")), ["volumes"]);
+    assert_eq!(alone(vec![small_pool()], volumes_in(spec(1), "us-east-1z")), ["volume data"]);
     assert_eq!(alone(vec![small_pool()], spec(9)), ["resource cpu"]);
     let mut tainted = only_in(ZONE_B);
     (tainted.name, tainted.taints) = ("tainted".to_owned(), vec![taint("farm")]);
@@ -111,7 +113,7 @@ fn what_one_pod_asks_of_nodes() {
     // Each of the two would do by itself.
     assert_eq!(
         alone(vec![small_pool()], volumes_in(in_zone(spec(1), ZONE_A), ZONE_B)),
-        ["label topology.kubernetes.io/zone", "volumes"]
+        ["label topology.kubernetes.io/zone", "volume data"]
     );
     assert_eq!(
         alone(vec![only_in(ZONE_A), tainted], in_zone(spec(1), ZONE_B)),

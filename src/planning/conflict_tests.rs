@@ -21,6 +21,7 @@ use crate::domain::requirement::Requirement;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::PodSelector;
 use crate::domain::taint::{Taint, Toleration};
+use crate::domain::volume::PodVolume;
 use crate::planning::company::Stage;
 use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, taint};
 use crate::planning::obstacles::Obstacle;
@@ -56,8 +57,11 @@ impl Beside<'_> {
                     terms.remove(key);
                 }
             }
-            Obstacle::Volumes => spec.volume_alternatives.clear(),
-            Obstacle::Resource { name } => spec.requests.set(name, 0),
+            Obstacle::Volume { name } => spec.volumes.retain(|volume| volume.name != *name),
+            Obstacle::Resource { name } => {
+                spec.requests.set(name, 0);
+                spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut()).for_each(|shared| shared.attachment = None);
+            }
             Obstacle::Taint(Taint { key, value, effect }) => {
                 let toleration = Toleration { key: Some(key.clone()), value: Some(value.clone()), effect: Some(*effect) };
                 spec.tolerations.push(toleration);
@@ -89,11 +93,14 @@ impl Beside<'_> {
             node.candidates.truncate(1);
         }
         let asks = &self.cluster.pods[self.pod].spec.requests;
-        let fits = |free: &Resources| asks.iter().all(|(name, amount)| amount <= free.get(name.as_str()));
+        let fits = |free: &Resources, limited: bool| {
+            let counts = |name: &ResourceName| limited || !name.is_attachment();
+            asks.iter().all(|(name, amount)| !counts(name) || amount <= free.get(name.as_str()))
+        };
         let requests = &relaxed.pods[self.pod].spec.requests;
         let mut plans = Vec::new();
         for (number, node) in before.nodes.iter().enumerate() {
-            if fits(&node.allocatable.minus(&node.daemons).minus(&node.requests)) {
+            if fits(&node.allocatable.minus(&node.daemons).minus(&node.requests), true) {
                 let mut plan = before.clone();
                 plan.nodes[number].pods.push(self.pod);
                 plan.nodes[number].requests.add(requests);
@@ -105,7 +112,8 @@ impl Beside<'_> {
             node.pods.iter().for_each(|pod| free = free.minus(&pod.spec.requests));
             let used = before.existing.iter().filter(|used| used.node == number).flat_map(|used| &used.pods);
             used.for_each(|&pod| free = free.minus(&self.cluster.pods[pod].spec.requests));
-            if fits(&free) {
+            // Nodes that exist list no limit on attachments here.
+            if fits(&free, false) {
                 let mut plan = before.clone();
                 match plan.existing.iter_mut().find(|used| used.node == number) {
                     Some(used) => used.pods.push(self.pod),
@@ -147,6 +155,11 @@ impl Beside<'_> {
 
 /// Takes a rule between pods out of a spec.
 fn without(spec: &mut PodSpec, term: &Term) {
+    if let Some(claim) = &term.claim {
+        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+        shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
+        return;
+    }
     let same = |key: &String, selector: &PodSelector| *key == term.key && *selector == term.selector;
     match &term.kind {
         TermKind::Spread { max_skew, .. } => {
@@ -294,7 +307,8 @@ fn with_extras(mut spec: PodSpec, (arm, volume, cores): (bool, Option<&str>, i64
         spec = with_added(spec, labels::ARCH, "arm64");
     }
     if let Some(zone) = volume {
-        spec.volume_alternatives = vec![required(&[(labels::ZONE, In, &[zone])])];
+        let places = vec![required(&[(labels::ZONE, In, &[zone])])];
+        spec.volumes.push(PodVolume { name: "data".to_owned(), places, shared: None, fault: None });
     }
     if cores > 0 {
         spec.requests.set(ResourceName::CPU, cores * 1_000);

@@ -240,6 +240,8 @@ fn closed_by(cluster: &ClusterView, node: &PlannedNode, here: &Template, templat
             return match obstacle {
                 Obstacle::Label { key, requirement } => format!("pod {pod} requires {key} {requirement}"),
                 Obstacle::Taint(taint) => format!("pod {pod} does not tolerate its taint {taint}"),
+                Obstacle::Volume { name } => format!("the volume of claim {name} of pod {pod} cannot be attached there"),
+                Obstacle::Port(port) => format!("a DaemonSet takes port {port} there, which pod {pod} needs"),
                 _ => format!("pod {pod} may not go there"),
             };
         }

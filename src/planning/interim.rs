@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::node::{BoundPod, Node, NodeState};
@@ -50,6 +51,7 @@ impl Interim {
     pub(super) fn after(
         self,
         cluster: &ClusterView,
+        catalog: &Catalog,
         (nodes, origins): (&[PlannedNode], &[NodeOrigin]),
         existing: &[ExistingUse],
         policy: PreferencePolicy,
@@ -84,7 +86,7 @@ impl Interim {
         }
         now.pods = pods.iter().map(|&pod| cluster.pods[pod].clone()).collect();
         supply.templates.retain(|template| template.standing.is_none());
-        supply.templates.extend(standing::templates(&now));
+        supply.templates.extend(standing::templates(&now, catalog));
         let demand = Arc::new(Demand::beside(&now, &supply, policy, &placed_from));
         Self { cluster: now, placed_from, supply, demand, pods }
     }

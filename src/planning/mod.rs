@@ -4,6 +4,7 @@
 
 mod arrangement;
 mod assembly;
+mod attachments;
 mod blocks;
 mod candidates;
 mod company;

@@ -146,7 +146,7 @@ fn planned(
         effort.cost += made.iter().map(|node| node.cost().micros()).sum::<i64>();
         effort.bound += solved.bound;
         tiers.push(solved);
-        now = now.after(cluster, (&made, &origins), &used, costs.preferences, left.last);
+        now = now.after(cluster, catalog, (&made, &origins), &used, costs.preferences, left.last);
         nodes.extend(made.into_iter().zip(origins));
         existing.extend(used);
     }

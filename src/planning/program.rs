@@ -355,6 +355,12 @@ fn draft_shapes(
         .iter()
         .map(|t| amounts(&t.room.for_pods, &demand.dimensions).iter().map(|&a| a.min(LARGEST_AMOUNT - 1)).collect())
         .collect();
+    let bound_room = |room: &Vec<i64>| {
+        let mut room = room.clone();
+        demand.overcounted.ones().for_each(|dimension| room[dimension] = LARGEST_AMOUNT - 1);
+        room
+    };
+    let bound_rooms: Vec<Vec<i64>> = rooms.iter().map(bound_room).collect();
     let usage: Vec<Vec<(usize, i64)>> = (0..template.types.len())
         .map(|of_type| {
             let used = rows.iter().map(|(at, row)| {
@@ -381,7 +387,7 @@ fn draft_shapes(
         let mut push_one = |set: &FixedBitSet, capacity: &[i64]| {
             let draft = Draft {
                 capacity: capacity.to_vec(),
-                bound_capacity: rooms[of_type].clone(),
+                bound_capacity: bound_rooms[of_type].clone(),
                 cost,
                 set: sets.number(set),
                 usage: usage[of_type].clone(),

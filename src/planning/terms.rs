@@ -46,8 +46,10 @@ pub struct Term {
     pub kind: TermKind,
     /// Topology key.
     pub key: String,
-    /// The pods that it counts.
+    /// The pods that it counts, unless it is about a claim.
     pub selector: PodSelector,
+    /// The claim (`namespace/name`) whose volume is made for the first of its pods: they own the term, and it counts them.
+    pub claim: Option<String>,
     /// What it is worth to each owner, micro-dollars per hour, where it is soft.
     pub worth: Option<i64>,
     /// How many pods that run already it counts, by domain; domains without any are left out.
@@ -63,7 +65,14 @@ impl Term {
 
     /// A term of pod affinity or anti-affinity, before running pods are counted.
     pub(super) fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
-        Self { kind, key: term.topology_key, selector: term.selector, worth: None, base: BTreeMap::new() }
+        Self { kind, key: term.topology_key, selector: term.selector, claim: None, worth: None, base: BTreeMap::new() }
+    }
+
+    /// All pods of a claim whose volume is still to be made have to be where it is made.
+    fn of_claim(claim: &str, key: &str) -> Self {
+        let selector = PodSelector { namespaces: None, labels: None };
+        let (key, claim) = (key.to_owned(), Some(claim.to_owned()));
+        Self { kind: TermKind::Near, key, selector, claim, worth: None, base: BTreeMap::new() }
     }
 
     /// Whether owners may break it in the program, at its worth each.
@@ -325,6 +334,8 @@ fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
     made.extend(spec.spreads.iter().filter(|spread| spread.required).map(|spread| spread_term(spec, spread, universe)));
     made.extend(spec.joint_near().into_iter().map(|term| Term::affinity(TermKind::Near, term)));
     made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
+    let claims = spec.volumes.iter().filter_map(|volume| volume.shared.as_ref());
+    made.extend(claims.filter_map(|shared| Some(Term::of_claim(&shared.claim, shared.settled_by.as_deref()?))));
     made
 }
 
@@ -334,7 +345,7 @@ fn spread_term<'a>(spec: &'a PodSpec, spread: &'a TopologySpread, universe: Univ
     let grounded = per_node || universe.len() < spread.min_domains as usize;
     let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
     let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
-    Term { kind, key, selector, worth: None, base: BTreeMap::new() }
+    Term { kind, key, selector, claim: None, worth: None, base: BTreeMap::new() }
 }
 
 /// The term of a soft rule; `None` for one about the node alone.
@@ -352,8 +363,12 @@ fn soft_term<'a>(spec: &'a PodSpec, soft: &Soft<'a>, universe: UniverseOf<'_, 'a
 /// many of them as services.
 pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
     let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let mut by_claim: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut others = Vec::new();
     for (number, term) in terms.iter().enumerate() {
+        if let Some(claim) = &term.claim {
+            by_claim.entry(claim).or_default().push(number);
+        }
         let Some(selector) = &term.selector.labels else { continue };
         let named = selector.iter().find_map(|(key, expression)| match expression {
             Match::In(values) => Some((key, values)),
@@ -372,7 +387,9 @@ pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> 
             let named = kind.labels.iter().filter_map(|(key, value)| by_label.get(&(key.as_str(), value.as_str()))).flatten();
             let candidates = named.chain(&others).copied();
             let selects = |term: &usize| terms[*term].selector.selects(kind.namespace, kind.labels);
-            candidates.filter(selects).collect::<BTreeSet<usize>>().into_iter().collect()
+            let claims = kind.spec.volumes.iter().filter_map(|volume| by_claim.get(volume.shared.as_ref()?.claim.as_str()));
+            let of_claims = claims.flatten().copied();
+            candidates.filter(selects).chain(of_claims).collect::<BTreeSet<usize>>().into_iter().collect()
         })
         .collect()
 }

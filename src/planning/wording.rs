@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::domain::labels;
-use crate::domain::resources::ResourceName;
-use crate::domain::selector::PodSelector;
+use crate::domain::resources::{ATTACHMENTS, ResourceName};
+use crate::planning::terms::Term;
 
 /// Values and names that a sentence lists before it says how many more there are.
 const MOST_LISTED: usize = 4;
@@ -25,11 +25,12 @@ pub(super) fn listed(names: &BTreeSet<String>) -> String {
     }
 }
 
-/// `pods with app=web`.
-pub(super) fn pods_of(selector: &PodSelector) -> String {
-    match &selector.labels {
-        Some(labels) => format!("pods with {labels}"),
-        None => "no pod".to_owned(),
+/// `pods with app=web`, `pods of the claim shop/data`.
+pub(super) fn pods_of(term: &Term) -> String {
+    match (&term.claim, &term.selector.labels) {
+        (Some(claim), _) => format!("pods of the claim {claim}"),
+        (None, Some(labels)) => format!("pods with {labels}"),
+        (None, None) => "no pod".to_owned(),
     }
 }
 
@@ -59,7 +60,10 @@ pub(super) fn amount(resource: &str, amount: i64) -> String {
         }
         ResourceName::PODS => format!("{amount} {}", plural("pod slot")),
         ResourceName::NODES => format!("{amount} {}", plural("node")),
-        other => format!("{amount} {other}"),
+        other => match other.strip_prefix(ATTACHMENTS) {
+            Some(driver) => format!("{amount} attached {} of {driver}", plural("volume")),
+            None => format!("{amount} {other}"),
+        },
     }
 }
 
@@ -99,6 +103,7 @@ mod tests {
             (ResourceName::NODES, 1, "1 node"),
             (ResourceName::PODS, 29, "29 pod slots"),
             ("nvidia.com/gpu", 8, "8 nvidia.com/gpu"),
+            ("attachable-volumes-csi-ebs.csi.aws.com", 1, "1 attached volume of ebs.csi.aws.com"),
         ];
         for (resource, number, expected) in cases {
             assert_eq!(amount(resource, number), expected);
