@@ -263,6 +263,8 @@ fn instance_type(entry: &TypeEntry) -> Fallible<InstanceType> {
         memory_mib: entry.mem,
         cpu_manufacturer: String::new(),
         clock_mhz: 0,
+        ebs_attachments: None,
+        ebs_attachments_shared: true,
         instance_store_nvme: entry.nvme > 0 && (entry.bare || hypervisor == "nitro"),
         hypervisor,
         bare_metal: entry.bare,

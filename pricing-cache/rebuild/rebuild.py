@@ -97,6 +97,8 @@ def instance_type_row(name, facts, tables):
         "gpus": devices(facts.get("GpuInfo", {}).get("Gpus", [])),
         "accelerators": devices(facts.get("InferenceAcceleratorInfo", {}).get("Accelerators", [])),
         "neuron_devices": devices(facts.get("NeuronInfo", {}).get("NeuronDevices", []), manufacturer="AWS"),
+        "ebs_attachments": optional(ebs.get("MaximumEbsAttachments")),
+        "ebs_attachments_shared": yes(ebs.get("AttachmentLimitType") != "dedicated"),
     }
 
 

@@ -95,7 +95,7 @@ mod tests {
             pods: vec![pod(Vec::new()), claims.clone(), pod(vec![UnmodelledRule::Volume, UnmodelledRule::ResourceClaim])],
             ..ClusterView::default()
         };
-        let expected = "the plan does not contain: persistent volumes of 1 pod, resource claims of 2 pods";
+        let expected = "the plan does not contain: volumes made by hand of 1 pod, resource claims of 2 pods";
         assert_eq!(unmodelled(&cluster).as_deref(), Some(expected));
     }
 }

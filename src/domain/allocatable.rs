@@ -9,9 +9,12 @@
 
 use crate::domain::catalog::Catalog;
 use crate::domain::instance_type::{Architecture, Device, InstanceType};
+use crate::domain::labels;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
+use crate::domain::node::Node;
 use crate::domain::node_class::{AmiFamily, BlockDevice, EvictionThreshold, NodeClass};
 use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::volume::EBS_DRIVER;
 
 /// Bytes of a MiB.
 const MIB: i64 = 1 << 20;
@@ -30,6 +33,8 @@ const DEFAULT_MAX_PODS: i64 = 110;
 const MEMORY_EVICTION_MIB: i64 = 100;
 /// Size of a volume whose mapping gives none, and of the one that an image of the user's own brings along.
 const DEFAULT_VOLUME: i64 = 20 * GIB;
+/// EBS volumes of a type for which the catalog gives no number: 28 slots, one of which the first network interface takes (most Nitro types).
+const DEFAULT_EBS_ATTACHMENTS: i64 = 27;
 /// Volume type of the families' default mappings.
 const DEFAULT_VOLUME_TYPE: &str = "gp3";
 
@@ -75,7 +80,41 @@ pub fn allocatable(instance_type: &InstanceType, node_class: &NodeClass) -> Reso
     for (name, amount) in capacity.iter() {
         left.set(name.as_str(), amount.saturating_sub(reserved.get(name.as_str())).max(0));
     }
-    left
+    left.with(ResourceName::attachments_of(EBS_DRIVER).as_str(), attachable_volumes(instance_type, node_class))
+}
+
+/// EBS volumes that pods of a node of `instance_type` can have attached.
+///
+/// What EC2 states for the type (`MaximumEbsAttachments`, which counts neither the first network interface nor local disks), less the
+/// volumes that the node brings along, less the other network interfaces where those share the limit
+/// (`AttachmentLimitType: shared`; AWS, "Amazon EBS volume limits for Amazon EC2 instances"), and at least 1, like the EBS CSI driver. The
+/// driver counts the interfaces that are attached when it starts; the VPC CNI attaches more as pods come, so all that pods can get addresses
+/// from are counted here. On Xen interfaces take nothing. Where the catalog does not say,
+/// [`DEFAULT_EBS_ATTACHMENTS`] shared ones.
+#[must_use]
+pub fn attachable_volumes(instance_type: &InstanceType, node_class: &NodeClass) -> i64 {
+    let most = instance_type.ebs_attachments.unwrap_or(DEFAULT_EBS_ATTACHMENTS);
+    let shared = instance_type.ebs_attachments_shared && instance_type.hypervisor != "xen";
+    let interfaces = if shared { (instance_type.network.default_card_interfaces() - 1).max(0) } else { 0 };
+    (most - interfaces - as_amount(root_volumes(node_class).len())).max(1)
+}
+
+/// What `node`, which exists, offers; where it does not say how many EBS volumes it can have, what its instance type can.
+///
+/// A node that is on its way says nothing yet, and neither does one whose CSINode is not in the input.
+#[must_use]
+pub fn offered_by(node: &Node, catalog: &Catalog, node_class: Option<&NodeClass>) -> Resources {
+    let attachments = ResourceName::attachments_of(EBS_DRIVER);
+    let listed = node.allocatable.get(attachments.as_str()) > 0;
+    let of_type = node.labels.get(labels::INSTANCE_TYPE).and_then(|name| catalog.get(name)).filter(|_| !listed);
+    match of_type {
+        Some(of_type) => {
+            let assumed = NodeClass::al2023("");
+            let most = attachable_volumes(of_type, node_class.unwrap_or(&assumed));
+            node.allocatable.clone().with(attachments.as_str(), most)
+        }
+        None => node.allocatable.clone(),
+    }
 }
 
 /// Whether an instance of the type can be launched with the settings of `node_class`

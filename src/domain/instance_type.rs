@@ -122,6 +122,10 @@ pub struct InstanceType {
     pub network: Network,
     /// Maximum EBS bandwidth in Mbit/s, when the type is EBS-optimised by default.
     pub ebs_bandwidth_mbps: Option<i64>,
+    /// EBS volumes that can be attached, the root volume included; `None` where the catalog does not say.
+    pub ebs_attachments: Option<i64>,
+    /// Whether network interfaces beyond the first take from [`Self::ebs_attachments`].
+    pub ebs_attachments_shared: bool,
     /// Size of all local disks together, in GB (10^9 bytes).
     pub instance_store_gb: Option<i64>,
     /// Whether the local disks are NVMe.
@@ -289,6 +293,8 @@ pub(crate) mod tests {
                 bandwidth_mbps: None,
             },
             ebs_bandwidth_mbps: None,
+            ebs_attachments: Some(27),
+            ebs_attachments_shared: true,
             instance_store_gb: None,
             instance_store_nvme: false,
             gpus: Vec::new(),

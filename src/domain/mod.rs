@@ -22,3 +22,4 @@ pub mod resources;
 pub mod selector;
 pub mod taint;
 pub mod topology;
+pub mod volume;

@@ -7,11 +7,12 @@ use crate::domain::resources::Resources;
 use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
 use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpread};
+use crate::domain::volume::PodVolume;
 
 /// A scheduling rule of a pod that the program does not contain; the plan says how many pods carry each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnmodelledRule {
-    /// Persistent volume claims (their zone and the attach limit).
+    /// Volumes that kube-scheduler has yet to choose among those made by hand, and cloud disks that a pod names without a claim.
     Volume,
     /// `resourceClaims` (dynamic resource allocation).
     ResourceClaim,
@@ -22,7 +23,7 @@ impl UnmodelledRule {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Volume => "persistent volumes",
+            Self::Volume => "volumes made by hand",
             Self::ResourceClaim => "resource claims",
         }
     }
@@ -32,7 +33,8 @@ impl UnmodelledRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodSpec {
     /// Effective requests: the larger of the running containers' sum and the init containers' peak, with sidecars, overhead
-    /// and pod-level resources; includes `pods: 1`, and `attachable-volumes-csi-<driver>` for each claimed volume. Never negative.
+    /// and pod-level resources; includes `pods: 1`, and one of `attachable-volumes-csi-<driver>` for each claim whose driver has
+    /// limits. Never negative.
     pub requests: Resources,
     /// Alternatives (the nodeSelector joined to each required node-affinity term): a node must meet at least one. Never empty;
     /// a pod without node constraints has one empty alternative. A pod whose terms can all never match has alternatives that
@@ -52,14 +54,18 @@ pub struct PodSpec {
     pub preferences: Vec<Preference>,
     /// Ports of the node that it takes, sorted.
     pub host_ports: Vec<HostPort>,
-    /// Alternatives that its volumes leave: a node must meet at least one of them besides one of `node_alternatives`. Empty for a
-    /// pod whose volumes may be attached anywhere.
-    pub volume_alternatives: Vec<Requirements>,
+    /// Those of its volumes that other pods use too, or that cannot be attached everywhere, by name.
+    pub volumes: Vec<PodVolume>,
     /// Rules that the program does not contain, sorted, each once.
     pub unmodelled: Vec<UnmodelledRule>,
 }
 
 impl PodSpec {
+    /// The alternatives of its volumes, those of all volumes in a row.
+    pub fn volume_places(&self) -> impl Iterator<Item = &Requirements> {
+        self.volumes.iter().flat_map(|volume| &volume.places)
+    }
+
     /// The terms of [`Self::near`] as kube-scheduler reads them: under each topology key the pods that *all* terms count
     /// (v1.33, `interpodaffinity`, `podMatchesAllAffinityTerms`).
     #[must_use]

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// What the names of resources that count attached volumes begin with.
+pub const ATTACHMENTS: &str = "attachable-volumes-csi-";
+
 /// The name of a resource as Kubernetes writes it: `cpu`, `memory`, `pods`, `nvidia.com/gpu`, ...
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceName(Arc<str>);
@@ -35,10 +38,16 @@ impl ResourceName {
         &self.0
     }
 
+    /// Volumes of a CSI driver that a node has attached (kube-scheduler's name for it).
+    #[must_use]
+    pub fn attachments_of(driver: &str) -> Self {
+        Self::new(&format!("{ATTACHMENTS}{driver}"))
+    }
+
     /// Whether it counts volumes that a node can have attached; a node that does not list it has no limit.
     #[must_use]
     pub fn is_attachment(&self) -> bool {
-        self.0.starts_with("attachable-volumes-")
+        self.0.starts_with(ATTACHMENTS)
     }
 }
 

@@ -180,6 +180,8 @@ pub struct Arrangement {
     /// Whether pods are left out that some node might hold: those that have to share one with pods of another class and that further
     /// rules tie.
     pub partial: bool,
+    /// Whether choices say which tied pods are left.
+    pub scarce: bool,
 }
 
 /// Whether some node of the tier in a scope holds such pods: `(pods, scope)`.
@@ -301,9 +303,10 @@ impl Rules {
 }
 
 impl Arrangement {
-    /// The arrangement of `left[class]` pods of each class.
-    pub(super) fn new(demand: &Demand, left: &[u32], holds: Holds<'_>) -> Self {
-        let mut made = Self::default();
+    /// The arrangement of `left[class]` pods of each class. Where they are `scarce`, choices say which tied pods are left, so that
+    /// those that stay keep the rules by themselves.
+    pub(super) fn new(demand: &Demand, left: &[u32], scarce: bool, holds: Holds<'_>) -> Self {
+        let mut made = Self { scarce, ..Self::default() };
         let in_bundle: BTreeSet<usize> = demand.bundles.iter().flat_map(|bundle| bundle.classes.iter().copied()).collect();
         let active: Vec<bool> = (0..demand.classes.len())
             .map(|class| {
@@ -385,6 +388,14 @@ impl Arrangement {
         self.units.len() - 1
     }
 
+    /// The classes of free blocks.
+    pub(super) fn free_classes(&self) -> impl Iterator<Item = &FreeClass> {
+        self.blocks.iter().flat_map(|block| match block {
+            Block::Free { classes, .. } => classes.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// Takes pods off `quantities`, some of which were left unplaced, until every block keeps its terms again.
     pub(super) fn mend(&self, quantities: &mut [u32]) {
         for block in &self.blocks {
@@ -410,7 +421,7 @@ impl Arrangement {
         let terms: BTreeSet<usize> = members.iter().flat_map(|&class| label_terms(demand, class)).collect();
         let own = Members::of(demand, members);
         let plain = !members.iter().any(|&class| demand.has_preferences(class));
-        if let ([number], true) = (&terms.iter().copied().collect::<Vec<usize>>()[..], plain)
+        if let ([number], true) = (&terms.iter().copied().collect::<Vec<usize>>()[..], plain && !self.scarce)
             && !demand.terms[*number].may_break()
         {
             let term = &demand.terms[*number];

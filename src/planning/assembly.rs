@@ -4,7 +4,7 @@
 //! order. Every node is then given the cheapest offering that holds it and the offerings that could stand in for it. Nodes of one
 //! pattern are alike, so all this is computed once per pattern.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -14,6 +14,7 @@ use crate::domain::plan::{Candidate, ExistingUse, PlannedNode};
 use crate::domain::resources::Resources;
 use crate::planning::candidates::{Holders, Load};
 use crate::planning::dealing;
+use crate::planning::demand::Group;
 use crate::planning::limits::{LimitsLeft, limits_left};
 use crate::planning::plan::NodeOrigin;
 use crate::planning::supply::{Supply, Template};
@@ -26,16 +27,13 @@ pub(super) struct DealtNode {
     pods: Vec<usize>,
 }
 
-/// Takes the pods of the tier's patterns out of `waiting` (per group of the demand), and sizes each node down to the cheapest
-/// offering that holds it.
-pub(super) fn deal(
-    solved: &SolvedTier,
-    tier: usize,
-    waiting: &mut [VecDeque<usize>],
-    holders: &mut Holders<'_>,
-) -> Vec<DealtNode> {
+/// Deals the pods that the tier saw (by their numbers in the whole cluster) out to its patterns, and sizes each node down to the
+/// cheapest offering that holds it.
+pub(super) fn deal(solved: &SolvedTier, tier: usize, holders: &mut Holders<'_>) -> Vec<DealtNode> {
     let mut made = Vec::new();
     let demand = holders.demand();
+    let names = |group: &Group| group.pods.iter().map(|&pod| solved.pods[pod]).collect();
+    let mut waiting: Vec<VecDeque<usize>> = demand.groups.iter().map(names).collect();
     let program = &solved.program;
     let mut sized: FxHashMap<(Load, usize), (Arc<Load>, usize)> = FxHashMap::default();
     for node in dealing::deal(program, &solved.solution) {
@@ -66,7 +64,7 @@ pub(super) fn deal(
     made
 }
 
-/// Sets the nodes that exist apart from those to buy: the nodes of a template are used in order of their names.
+/// Sets the nodes that exist apart from those to buy: the nodes of a template are used in order of their names. Each is named once.
 pub(super) fn settle(supply: &Supply, nodes: Vec<DealtNode>) -> (Vec<ExistingUse>, Vec<DealtNode>) {
     let (mut existing, mut bought) = (Vec::new(), Vec::new());
     let mut used: FxHashMap<usize, usize> = FxHashMap::default();
@@ -85,16 +83,35 @@ pub(super) fn settle(supply: &Supply, nodes: Vec<DealtNode>) -> (Vec<ExistingUse
     (existing, bought)
 }
 
-/// The nodes of the plan, sorted, and where each comes from.
+/// What tiers used of nodes that exist, each node once.
+pub(super) fn joined(used: Vec<ExistingUse>) -> Vec<ExistingUse> {
+    let mut by_node: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    used.into_iter().for_each(|of| by_node.entry(of.node).or_default().extend(of.pods));
+    let sorted = by_node.into_iter().map(|(node, mut pods)| {
+        pods.sort_unstable();
+        ExistingUse { node, pods }
+    });
+    sorted.collect()
+}
+
+/// The nodes of a plan, sorted, with where each comes from.
+pub(super) fn sorted(mut nodes: Vec<(PlannedNode, NodeOrigin)>) -> (Vec<PlannedNode>, Vec<NodeOrigin>) {
+    nodes.sort_by(|(a, _), (b, _)| sort_key(a).cmp(&sort_key(b)));
+    nodes.into_iter().unzip()
+}
+
+/// The nodes that a tier buys, and where each comes from. No two tiers share a limit. Candidates have the chosen values of the labels
+/// `kept`: those that rules are about which pods of other tiers have a part in.
 pub(super) fn finish(
     cluster: &ClusterView,
     holders: &mut Holders<'_>,
     nodes: Vec<DealtNode>,
-) -> (Vec<PlannedNode>, Vec<NodeOrigin>) {
+    kept: &BTreeSet<&str>,
+) -> Vec<(PlannedNode, NodeOrigin)> {
     let supply = holders.supply();
     let slack = limits_left(supply, nodes.iter().map(|node| node.origin));
     let mut known: FxHashMap<(Arc<Load>, usize), Vec<Candidate>> = FxHashMap::default();
-    let mut made: Vec<(PlannedNode, NodeOrigin)> = nodes
+    nodes
         .into_iter()
         .map(|DealtNode { origin, load, pods }| {
             let template = &supply.templates[origin.template];
@@ -102,8 +119,13 @@ pub(super) fn finish(
                 .entry((load, origin.offer))
                 .or_insert_with_key(|(load, chosen)| {
                     let admits = |offer: usize| stays_within(template, *chosen, offer, &slack);
-                    let offers = holders.candidates(load, *chosen, &admits);
-                    offers.into_iter().map(|offer| template.candidate(offer)).collect()
+                    let stays = |offer: usize| {
+                        kept.iter().all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
+                    };
+                    let offers = holders.candidates(load, *chosen, &admits).into_iter();
+                    // Where `minValues` needs them all, they stay as they are.
+                    let offers = offers.filter(|&offer| !template.min_values.is_empty() || stays(offer));
+                    offers.map(|offer| template.candidate(offer)).collect()
                 })
                 .clone();
             let of_type = template.offers[origin.offer].of_type;
@@ -124,9 +146,7 @@ pub(super) fn finish(
             };
             (node, origin)
         })
-        .collect();
-    made.sort_by(|(a, _), (b, _)| sort_key(a).cmp(&sort_key(b)));
-    made.into_iter().unzip()
+        .collect()
 }
 
 /// Whether the limits leave room for a node of `offer` in place of one of the offer `chosen`.

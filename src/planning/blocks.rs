@@ -362,6 +362,17 @@ impl Choices {
         self.chosen.iter().map(of).fold(0, i64::saturating_add)
     }
 
+    /// The choices that leave pods, ascending.
+    pub(super) fn leaving(&self) -> Vec<usize> {
+        let of = |chosen: &Chosen| match chosen {
+            Chosen::Free { left_out, .. } => left_out.clone(),
+            _ => Vec::new(),
+        };
+        let mut made: Vec<usize> = self.chosen.iter().flat_map(of).collect();
+        made.sort_unstable();
+        made
+    }
+
     /// A choice of 0 or 1 that is 1 where any of `units` has pods.
     fn switch(
         &mut self,

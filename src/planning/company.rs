@@ -130,7 +130,7 @@ pub(super) struct Stand {
     free: Resources,
     /// What the plan leaves of it.
     left: Resources,
-    /// Ports that running pods take, and planned ones.
+    /// Ports that running pods and DaemonSets take, and planned pods.
     ports: [Vec<HostPort>; 2],
 }
 
@@ -166,7 +166,7 @@ impl<'a> Company<'a> {
     /// The company of the pods that `planned` leaves.
     pub(super) fn new(cluster: &'a ClusterView, planned: &'a Planned) -> Self {
         let Planned { supply, demand, .. } = planned;
-        let (kinds, members, settled) = demand::kinds(cluster);
+        let (kinds, members, settled) = demand::kinds(cluster, &[]);
         let mut kind_of = vec![0; cluster.pods.len()];
         for (kind, pods) in members.iter().enumerate() {
             pods.iter().for_each(|&pod| kind_of[pod] = kind);
@@ -226,15 +226,18 @@ impl<'a> Company<'a> {
             let mut left = free.clone();
             pods.iter().for_each(|pod| left = left.minus(&of(pod).requests));
             let running = cluster.nodes[node].pods.iter().map(|pod| &*pod.spec);
-            let ports = [ports(&mut running.into_iter()), ports(&mut pods.iter().map(of))];
+            let mut ports = [ports(&mut running.into_iter()), ports(&mut pods.iter().map(of))];
+            ports[0].extend_from_slice(&planned.supply.templates[template].types[0].room.ports);
             let (name, host) = (cluster.nodes[node].name.clone(), cluster.nodes[node].labels.get(labels::HOSTNAME).cloned());
             let host = host.unwrap_or_else(|| name.clone());
             self.add(Stand { name, host, template, offer: 0, exists: true, free, left, ports }, pods);
         }
         for (number, (node, origin)) in planned.plan.nodes.iter().zip(&planned.origins).enumerate() {
             let name = format!("planned node {number}");
-            let left = node.allocatable.minus(&node.daemons).minus(&node.requests);
-            let ports = [Vec::new(), ports(&mut node.pods.iter().map(of))];
+            let template = &planned.supply.templates[origin.template];
+            let room = &template.types[template.offers[origin.offer].of_type].room;
+            let left = room.for_pods.minus(&node.requests);
+            let ports = [room.ports.clone(), ports(&mut node.pods.iter().map(of))];
             let (template, offer, free) = (origin.template, origin.offer, Resources::new());
             self.add(Stand { host: name.clone(), name, template, offer, exists: false, free, left, ports }, &node.pods);
         }

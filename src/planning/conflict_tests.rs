@@ -21,6 +21,7 @@ use crate::domain::requirement::Requirement;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::PodSelector;
 use crate::domain::taint::{Taint, Toleration};
+use crate::domain::volume::PodVolume;
 use crate::planning::company::Stage;
 use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, taint};
 use crate::planning::obstacles::Obstacle;
@@ -57,8 +58,11 @@ impl Beside<'_> {
                     terms.remove(key);
                 }
             }
-            Obstacle::Volumes => spec.volume_alternatives.clear(),
-            Obstacle::Resource { name } => spec.requests.set(name, 0),
+            Obstacle::Volume { name } => spec.volumes.retain(|volume| volume.name != *name),
+            Obstacle::Resource { name } => {
+                spec.requests.set(name, 0);
+                spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut()).for_each(|shared| shared.attachment = None);
+            }
             Obstacle::Taint(Taint { key, value, effect }) => {
                 let toleration = Toleration { key: Some(key.clone()), value: Some(value.clone()), effect: Some(*effect) };
                 spec.tolerations.push(toleration);
@@ -94,11 +98,14 @@ impl Beside<'_> {
             node.candidates.truncate(1);
         }
         let asks = &self.cluster.pods[self.pod].spec.requests;
-        let fits = |free: &Resources| asks.iter().all(|(name, amount)| amount <= free.get(name.as_str()));
+        let fits = |free: &Resources, limited: bool| {
+            let counts = |name: &ResourceName| limited || !name.is_attachment();
+            asks.iter().all(|(name, amount)| !counts(name) || amount <= free.get(name.as_str()))
+        };
         let requests = &relaxed.pods[self.pod].spec.requests;
         let mut plans = Vec::new();
         for (number, node) in before.nodes.iter().enumerate() {
-            if fits(&node.allocatable.minus(&node.daemons).minus(&node.requests)) {
+            if fits(&node.allocatable.minus(&node.daemons).minus(&node.requests), true) {
                 let mut plan = before.clone();
                 plan.nodes[number].pods.push(self.pod);
                 plan.nodes[number].requests.add(requests);
@@ -110,7 +117,8 @@ impl Beside<'_> {
             node.pods.iter().for_each(|pod| free = free.minus(&pod.spec.requests));
             let used = before.existing.iter().filter(|used| used.node == number).flat_map(|used| &used.pods);
             used.for_each(|&pod| free = free.minus(&self.cluster.pods[pod].spec.requests));
-            if fits(&free) {
+            // Nodes that exist list no limit on attachments here.
+            if fits(&free, false) {
                 let mut plan = before.clone();
                 match plan.existing.iter_mut().find(|used| used.node == number) {
                     Some(used) => used.pods.push(self.pod),
@@ -145,6 +153,11 @@ impl Beside<'_> {
 
 /// Takes a rule between pods out of a spec.
 fn without(spec: &mut PodSpec, term: &Term) {
+    if let Some(claim) = &term.claim {
+        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+        shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
+        return;
+    }
     let same = |key: &String, selector: &PodSelector| *key == term.key && *selector == term.selector;
     match &term.kind {
         TermKind::Spread { max_skew, .. } => {
@@ -173,7 +186,11 @@ fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
 }
 
 /// Checks the reasons of the pod against brute force over every set of its obstacles.
-fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &UnplacedPod) -> Result<(), TestCaseError> {
+pub(super) fn check_against_brute_force(
+    cluster: &ClusterView,
+    planned: &Planned,
+    left: &UnplacedPod,
+) -> Result<(), TestCaseError> {
     let explainer = Explainer::new(cluster, planned);
     let ruling = explainer.ruling(left.pod, Stage::Now);
     let terms = explainer.terms();
@@ -214,6 +231,49 @@ fn check_against_brute_force(cluster: &ClusterView, planned: &Planned, left: &Un
     Ok(())
 }
 
+/// What a limit is to be raised to, as a remedy says it: `... of NodePool default from 4 cores to 6 cores, for m5.large ...`.
+fn asked_for(remedy: &str) -> Option<(&str, i64)> {
+    let (pool, rest) = remedy.strip_prefix("raise the limit of NodePool ")?.split_once(" from ")?;
+    let (number, unit) = rest.split_once(" to ")?.1.split_once(',')?.0.split_once(' ')?;
+    let per_thousand = match unit.split(' ').next()? {
+        "core" | "cores" => 1_000,
+        "GiB" => 1 << 30,
+        "MiB" => 1 << 20,
+        _ => 1,
+    };
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let thousandths = format!("{decimals:0<3}").parse::<i64>().ok()?;
+    Some((pool, whole.parse::<i64>().ok()? * per_thousand + thousandths * per_thousand / 1_000))
+}
+
+/// Limits of two NodePools stop a pod; either, raised to what is said, admits it beside the plan, and one unit less does not.
+#[test]
+fn a_limit_raised_to_what_is_said_is_enough_and_one_unit_less_is_not() {
+    let gib = crate::planning::fixtures::GIB;
+    let cases = [("cpu", 9_000, 3_000), ("memory", 33 * gib + 5, 30 * gib), ("nodes", 1, 0)];
+    for (resource, limit, of_arm) in cases {
+        let mut plain = small_pool();
+        plain.limits.insert(resource.to_owned(), limit);
+        let mut arm = pool("arm", &[(labels::INSTANCE_TYPE, In, &["m7g.xlarge"])]);
+        arm.limits.insert(resource.to_owned(), of_arm);
+        let cluster = cluster(vec![arm, plain], &[(9, crate::planning::fixtures::spec(3))]);
+        let planned = planned_within(&cluster, 1_000_000);
+        let left = planned.plan.unplaced.first().unwrap_or_else(|| panic!("the limits on {resource} hold all"));
+        let raised: Vec<(&str, i64)> = left.remedies.iter().filter_map(|remedy| asked_for(remedy)).collect();
+        assert_eq!(raised.len(), 2, "{:?}", left.remedies);
+        for (name, needed) in raised {
+            let admits = |amount: i64| {
+                let mut cluster = cluster.clone();
+                let pool = cluster.node_pools.iter_mut().find(|pool| pool.name == name).expect("the NodePool is named");
+                pool.limits.insert(resource.to_owned(), amount);
+                Beside { cluster: &cluster, planned: &planned, pod: left.pod, terms: Vec::new() }.possible(&[])
+            };
+            assert!(admits(needed), "{needed} {resource} of {name}: {:?}", left.remedies);
+            assert!(!admits(needed - 1), "{needed} {resource} of {name} less one: {:?}", left.remedies);
+        }
+    }
+}
+
 /// NodePools with limits, a taint and labels.
 fn pools() -> impl Strategy<Value = Vec<NodePool>> {
     let limit = || prop_oneof![2 => Just(None), 1 => (0_i64..9).prop_map(|cores| Some(("cpu", cores * 1_000))), 2 => (0_i64..3).prop_map(|nodes| Some(("nodes", nodes))), 1 => (0_i64..8).prop_map(|halves| Some((ResourceName::COST, halves * 50_000)))];
@@ -245,7 +305,8 @@ fn with_extras(mut spec: PodSpec, (arm, volume, cores): (bool, Option<&str>, i64
         spec = with_added(spec, labels::ARCH, "arm64");
     }
     if let Some(zone) = volume {
-        spec.volume_alternatives = vec![required(&[(labels::ZONE, In, &[zone])])];
+        let places = vec![required(&[(labels::ZONE, In, &[zone])])];
+        spec.volumes.push(PodVolume { name: "data".to_owned(), places, shared: None, fault: None });
     }
     if cores > 0 {
         spec.requests.set(ResourceName::CPU, cores * 1_000);

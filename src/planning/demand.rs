@@ -23,11 +23,12 @@ use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::Toleration;
 use crate::domain::topology::{HostPort, TopologySpread, Wish};
+use crate::domain::volume::PodVolume;
 use crate::planning::PreferencePolicy;
 use crate::planning::preferences::{NodeWishes, Priced};
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::{Collected, Kind, Restriction, Settled, SettledKind, Term, TermKind, Ties};
-use crate::planning::{standing, terms};
+use crate::planning::{attachments, standing, terms};
 
 /// Pods that the program cannot tell apart, placed in one way.
 ///
@@ -102,6 +103,8 @@ pub struct Scope {
 pub struct Demand {
     /// Resources that some pod asks for, by name.
     pub dimensions: Vec<ResourceName>,
+    /// Dimensions in which pods of one node may be counted for more than they take; the lower bound leaves them out.
+    pub overcounted: FixedBitSet,
     /// Classes in an order that does not depend on that of the pods.
     pub classes: Vec<PodClass>,
     /// Groups of classes.
@@ -139,21 +142,27 @@ type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, &'a NodeWishes<'a>)
 type GroupKey<'a> = (i32, &'a Resources, &'a NodeWishes<'a>, Vec<(usize, &'a Ties, i64)>);
 
 /// What decides where a pod may run.
-type Signature<'a> = (&'a [Requirements], &'a [Requirements], &'a [Toleration]);
+type Signature<'a> = (&'a [Requirements], &'a [PodVolume], &'a [Toleration], &'a [HostPort]);
 
 impl Demand {
     /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
     pub fn new(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy) -> Self {
-        let (kinds, members, settled) = kinds(cluster);
+        Self::beside(cluster, supply, policy, &[])
+    }
+
+    /// The same where from pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
+    pub(super) fn beside(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy, placed_from: &[usize]) -> Self {
+        let (kinds, members, settled) = kinds(cluster, placed_from);
         let mut reach = Reach::default();
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
-        for (&(alternatives, volumes, tolerations), scope) in &mut by_signature {
+        for (&(alternatives, volumes, tolerations, ports), scope) in &mut by_signature {
             let mut found = reach.scope(supply, alternatives, tolerations);
-            if !volumes.is_empty() {
-                found = found.within(&reach.scope(supply, volumes, tolerations));
+            for volume in volumes.iter().filter(|volume| !volume.places.is_empty()) {
+                found = found.within(&reach.scope(supply, &volume.places, tolerations));
             }
+            found.leave_ports(supply, ports);
             *scope = scopes.number(found);
         }
         let mut worth = Vec::new();
@@ -205,6 +214,8 @@ impl Demand {
         let names: BTreeSet<&ResourceName> =
             kinds.iter().flat_map(|kind| kind.spec.requests.iter().map(|(name, _)| name)).collect();
         let dimensions: Vec<ResourceName> = names.into_iter().cloned().collect();
+        let repeats = |name: &ResourceName| kinds.iter().any(|kind| attachments::may_repeat(kind.spec, name));
+        let overcounted = (0..).zip(&dimensions).filter(|(_, name)| repeats(name)).map(|(number, _)| number).collect();
         let mut class_of = vec![0; cluster.pods.len()];
         let (mut classes, mut groups): (Vec<PodClass>, Vec<Group>) = (Vec::new(), Vec::new());
         let mut divisions = Divisions { supply, known: FxHashMap::default(), forgone: BTreeMap::new() };
@@ -222,7 +233,7 @@ impl Demand {
         }
         let bundles = bundles(&terms, &classes, &mut scopes);
         let ranks = ranks(&terms, &classes);
-        Self { dimensions, classes, groups, scopes: scopes.list, terms, ports, bundles, ranks, class_of, worth }
+        Self { dimensions, overcounted, classes, groups, scopes: scopes.list, terms, ports, bundles, ranks, class_of, worth }
     }
 
     /// How many pods `class` has to itself or shares with the classes of its group.
@@ -288,6 +299,19 @@ impl Scope {
             }
         }
         left
+    }
+
+    /// Takes out the offers where DaemonSets take one of `ports`.
+    fn leave_ports(&mut self, supply: &Supply, ports: &[HostPort]) {
+        for (template, offers) in supply.templates.iter().zip(&mut self.offers).filter(|_| !ports.is_empty()) {
+            let Some(found) = offers else { continue };
+            let taken: Vec<bool> = template.types.iter().map(|of| of.room.taken(ports).next().is_some()).collect();
+            let gone: Vec<usize> = found.ones().filter(|&offer| taken[template.offers[offer].of_type]).collect();
+            gone.into_iter().for_each(|offer| found.set(offer, false));
+            if found.is_clear() {
+                *offers = None;
+            }
+        }
     }
 
     /// The offers that both have.
@@ -449,7 +473,7 @@ pub(super) fn amounts(resources: &Resources, dimensions: &[ResourceName]) -> Vec
 }
 
 fn signature(spec: &PodSpec) -> Signature<'_> {
-    (&spec.node_alternatives, &spec.volume_alternatives, &spec.tolerations)
+    (&spec.node_alternatives, &spec.volumes, &spec.tolerations, &spec.host_ports)
 }
 
 /// What tells kinds of pods apart, before anything is known of rules between them.
@@ -457,20 +481,33 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
-pub(super) fn kinds(cluster: &ClusterView) -> (Vec<Kind<'_>>, Vec<Vec<usize>>, Settled<'_>) {
+///
+/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
+pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));
     let looks = |spec: &PodSpec| !spec.spreads.is_empty() || !spec.near.is_empty() || !spec.apart.is_empty() || wishes(spec);
-    let tied = cluster.pods.iter().any(|pod| looks(&pod.spec)) || running().any(|(_, pod)| !pod.spec.apart.is_empty());
+    let tied = cluster.pods.iter().any(|pod| looks(&pod.spec))
+        || running().any(|(_, pod)| !pod.spec.apart.is_empty())
+        || (!placed_from.is_empty() && running().any(|(_, pod)| looks(&pod.spec)));
     let (kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
         let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
         (number, &pod.spec, namespace, labels)
     }));
-    let matters = |pod: &BoundPod| tied || !pod.spec.host_ports.is_empty();
-    let running = running().filter(|(_, pod)| matters(pod));
-    let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
-    let settled = settled.into_iter().zip(on).map(|(kind, on)| SettledKind { kind, on }).collect();
+    let matters = |pod: &BoundPod| tied || !pod.spec.host_ports.is_empty() || !pod.spec.volumes.is_empty();
+    let of = |placed: bool| {
+        let nodes = cluster.nodes.iter().enumerate();
+        let running = nodes.flat_map(|(node, of)| {
+            let from = placed_from.get(node).copied().unwrap_or(of.pods.len());
+            let (bound, waiting) = of.pods.split_at(from.min(of.pods.len()));
+            (if placed { waiting } else { bound }).iter().map(move |pod| (node, pod))
+        });
+        let running = running.filter(|(_, pod)| matters(pod));
+        let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
+        settled.into_iter().zip(on).map(move |(kind, on)| SettledKind { kind, on, placed })
+    };
+    let settled = of(false).chain(of(true)).collect();
     let nodes = cluster.nodes.iter().map(|node| &node.labels).collect();
     (kinds, members, Settled { kinds: settled, nodes })
 }

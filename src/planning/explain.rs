@@ -105,8 +105,8 @@ pub fn explain_pod(cluster: &ClusterView, planned: &Planned, pod: usize) -> Opti
     }
     let node = planned.plan.nodes.iter().position(|node| node.pods.binary_search(&pod).is_ok())?;
     let tier = planned.tiers.get(planned.origins.get(node)?.tier)?;
-    let class = planned.demand.class_of[pod];
-    let in_tier = tier.program.class_of(class, &planned.origins[node], &planned.demand);
+    let class = tier.demand.class_of[tier.pods.binary_search(&pod).ok()?];
+    let in_tier = tier.program.class_of(class, &planned.origins[node], &tier.demand);
     let dual = in_tier.and_then(|class| tier.solution.duals.get(class)).copied();
     let marginal_price = dual.filter(|dual| *dual > 0.0).map(|dual| dual / 1e6);
     Some(PodExplanation::Placed { node: Box::new(explain_node(cluster, planned, node)?), marginal_price })
@@ -249,6 +249,8 @@ fn closed_by(
             return match obstacle {
                 Obstacle::Label { key, requirement } => format!("pod {pod} requires {key} {requirement}"),
                 Obstacle::Taint(taint) => format!("pod {pod} does not tolerate its taint {taint}"),
+                Obstacle::Volume { name } => format!("the volume of claim {name} of pod {pod} cannot be attached there"),
+                Obstacle::Port(port) => format!("a DaemonSet takes port {port} there, which pod {pod} needs"),
                 _ => format!("pod {pod} may not go there"),
             };
         }

@@ -4,6 +4,7 @@
 
 mod arrangement;
 mod assembly;
+mod attachments;
 mod blocks;
 mod candidates;
 mod company;
@@ -13,6 +14,7 @@ mod dealing;
 mod demand;
 pub mod explain;
 mod hitting_set;
+mod interim;
 mod limits;
 mod market;
 mod meeting;
@@ -20,6 +22,7 @@ mod min_values;
 mod obstacles;
 mod plan;
 mod preferences;
+mod priority;
 mod program;
 mod reasons;
 mod respect;
@@ -46,11 +49,17 @@ pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
 #[cfg(test)]
+mod conflict_kinds_tests;
+#[cfg(test)]
 mod conflict_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod metamorphic_tests;
+#[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod priority_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint::{Effect, Taint};
 use crate::domain::topology::HostPort;
+use crate::domain::volume::PodVolume;
 use crate::planning::company::{Company, NEW_NODE, Rule, Stage, Stand};
 use crate::planning::demand::Scope;
 use crate::planning::limits::Row;
@@ -35,8 +36,8 @@ use crate::planning::supply::{Supply, Template, limit_usage};
 pub(super) enum Obstacle {
     /// A nodeSelector entry or an affinity expression.
     Label { key: String, requirement: Requirement },
-    /// Where its volumes can be attached.
-    Volumes,
+    /// Where one of its volumes can be attached.
+    Volume { name: String },
     /// A request that is larger than the room.
     Resource { name: String },
     /// A hard taint.
@@ -202,9 +203,9 @@ impl<'a> Draft<'a> {
         let dear = self.too_dear(template, left);
         for wanted in Wanted::all(template, asked.spec) {
             let labels: Vec<usize> = wanted.labels.obstacles().map(|obstacle| self.number(obstacle)).collect();
-            let volumes = wanted.volumes.as_ref().map(|_| self.number(Obstacle::Volumes));
-            let by_type = |of_type: usize| wanted.of_type(template.types[of_type].in_market, &labels, volumes);
-            let by_cell = |cell: usize| wanted.of_cell(cell, &labels, volumes);
+            let volumes: Vec<usize> = wanted.volume_obstacles().map(|obstacle| self.number(obstacle)).collect();
+            let by_type = |of_type: usize| wanted.of_type(template.types[of_type].in_market, &labels, &volumes);
+            let by_cell = |cell: usize| wanted.of_cell(cell, &labels, &volumes);
             // Few combinations occur among the thousands of offers.
             let mut types = Distinct::default();
             let of_type: Vec<usize> = (0..template.types.len())
@@ -250,12 +251,12 @@ impl<'a> Draft<'a> {
         common: &[usize],
     ) {
         let Some(standing) = &template.standing else { return };
-        let volumes = &asked.spec.volume_alternatives;
-        let attached = volumes.is_empty() || volumes.iter().any(|terms| standing::meets(&standing.labels, terms));
-        let mut kept: Vec<usize> = Vec::new();
-        if !attached {
-            kept.push(self.number(Obstacle::Volumes));
-        }
+        let attached = |volume: &&PodVolume| {
+            volume.places.is_empty() || volume.places.iter().any(|terms| standing::meets(&standing.labels, terms))
+        };
+        let detached = asked.spec.volumes.iter().filter(|volume| !attached(volume));
+        let detached = detached.map(|volume| self.number(Obstacle::Volume { name: volume.name.clone() }));
+        let mut kept: Vec<usize> = detached.collect();
         if let Some((_, obstacle)) = asked.within.as_ref().filter(|(scope, _)| !reaches(scope, number, 0)) {
             kept.push(self.number(obstacle.clone()));
         }
@@ -303,7 +304,8 @@ impl<'a> Draft<'a> {
         let limits = limits.map(|resource| Obstacle::Limit { node_pool, resource: resource.clone() });
         let resources = too_large.chain(overfull.map(|(name, _)| name));
         let resources = resources.map(|name| Obstacle::Resource { name: name.as_str().to_owned() });
-        resources.chain(limits).map(|obstacle| self.number(obstacle)).collect()
+        let ports = template.types[of_type].room.taken(&asked.spec.host_ports).cloned().map(Obstacle::Port);
+        resources.chain(limits).chain(ports).map(|obstacle| self.number(obstacle)).collect()
     }
 
     /// The obstacle of a reservation without a free instance.
@@ -402,15 +404,16 @@ pub(super) fn kept_from(template: &Template, offer: usize, spec: &PodSpec) -> Ve
     let taints = untolerated(template, spec).map(|taint| Obstacle::Taint(taint.clone()));
     let of_alternative = |wanted: Wanted<'_>| {
         let labels: Vec<usize> = (0..wanted.labels.wanted.len()).collect();
-        let volumes = labels.len();
-        let mut found = wanted.of_type(template.types[sold.of_type].in_market, &labels, Some(volumes));
-        found.extend(wanted.of_cell(sold.cell, &labels, Some(volumes)));
+        let volumes: Vec<usize> = (labels.len()..).take(wanted.volumes.len()).collect();
+        let mut found = wanted.of_type(template.types[sold.of_type].in_market, &labels, &volumes);
+        found.extend(wanted.of_cell(sold.cell, &labels, &volumes));
         let found: BTreeSet<usize> = found.into_iter().collect();
-        let all: Vec<Obstacle> = wanted.labels.obstacles().chain([Obstacle::Volumes]).collect();
+        let all: Vec<Obstacle> = wanted.labels.obstacles().chain(wanted.volume_obstacles()).collect();
         found.into_iter().map(|number| all[number].clone()).collect::<Vec<Obstacle>>()
     };
     let nearest = Wanted::all(template, spec).map(of_alternative).min_by_key(Vec::len).unwrap_or_default();
-    taints.chain(nearest).collect()
+    let ports = template.types[sold.of_type].room.taken(&spec.host_ports).cloned().map(Obstacle::Port);
+    taints.chain(nearest).chain(ports).collect()
 }
 
 fn untolerated<'a>(template: &'a Template, spec: &'a PodSpec) -> impl Iterator<Item = &'a Taint> {
@@ -419,37 +422,48 @@ fn untolerated<'a>(template: &'a Template, spec: &'a PodSpec) -> impl Iterator<I
     })
 }
 
-/// One alternative of the pod with one of its volumes, against one template.
+/// One alternative of the pod with one of each of its volumes, against one template.
 struct Wanted<'a> {
     labels: LabelObstacles<'a>,
-    volumes: Option<LabelObstacles<'a>>,
+    /// By name.
+    volumes: Vec<(&'a str, LabelObstacles<'a>)>,
 }
 
 impl<'a> Wanted<'a> {
     fn all(template: &'a Template, spec: &'a PodSpec) -> impl Iterator<Item = Self> {
-        let volumes = || {
-            let none = spec.volume_alternatives.is_empty().then_some(None);
-            none.into_iter().chain(spec.volume_alternatives.iter().map(Some))
-        };
-        let with = move |alternative: &'a Requirements, volume: Option<&'a Requirements>| Self {
-            labels: LabelObstacles::new(template, alternative),
-            volumes: volume.map(|terms| LabelObstacles::new(template, terms)),
-        };
-        spec.node_alternatives.iter().flat_map(move |alternative| volumes().map(move |volume| with(alternative, volume)))
+        let mut attached: Vec<Vec<(&'a str, &'a Requirements)>> = vec![Vec::new()];
+        for volume in spec.volumes.iter().filter(|volume| !volume.places.is_empty()) {
+            let with = |made: &Vec<(&'a str, &'a Requirements)>| {
+                let made = made.clone();
+                volume.places.iter().map(move |terms| made.iter().copied().chain([(volume.name.as_str(), terms)]).collect())
+            };
+            attached = attached.iter().flat_map(with).collect();
+        }
+        spec.node_alternatives.iter().flat_map(move |alternative| {
+            let with = |volumes: &Vec<(&'a str, &'a Requirements)>| Self {
+                labels: LabelObstacles::new(template, alternative),
+                volumes: volumes.iter().map(|&(name, terms)| (name, LabelObstacles::new(template, terms))).collect(),
+            };
+            attached.iter().map(with).collect::<Vec<Self>>()
+        })
     }
 
     /// What keeps the pod from a type, by the numbers of its labels and of its volumes.
-    fn of_type(&self, in_market: usize, labels: &[usize], volumes: Option<usize>) -> Vec<usize> {
+    fn of_type(&self, in_market: usize, labels: &[usize], volumes: &[usize]) -> Vec<usize> {
         let missed = self.labels.of_type(in_market).into_iter().map(|label| labels[label]);
-        let detached = self.volumes.as_ref().is_some_and(|volumes| !volumes.of_type(in_market).is_empty());
-        missed.chain(volumes.filter(|_| detached)).collect()
+        let detached = self.volumes.iter().zip(volumes).filter(|((_, terms), _)| !terms.of_type(in_market).is_empty());
+        missed.chain(detached.map(|(_, &number)| number)).collect()
     }
 
     /// The same for a cell.
-    fn of_cell(&self, cell: usize, labels: &[usize], volumes: Option<usize>) -> Vec<usize> {
+    fn of_cell(&self, cell: usize, labels: &[usize], volumes: &[usize]) -> Vec<usize> {
         let missed = self.labels.of_cell(cell).into_iter().map(|label| labels[label]);
-        let detached = self.volumes.as_ref().is_some_and(|volumes| !volumes.of_cell(cell).is_empty());
-        missed.chain(volumes.filter(|_| detached)).collect()
+        let detached = self.volumes.iter().zip(volumes).filter(|((_, terms), _)| !terms.of_cell(cell).is_empty());
+        missed.chain(detached.map(|(_, &number)| number)).collect()
+    }
+
+    fn volume_obstacles(&self) -> impl Iterator<Item = Obstacle> {
+        self.volumes.iter().map(|(name, _)| Obstacle::Volume { name: (*name).to_owned() })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The verifier and the replay of kube-scheduler are the judges; nothing of the program or the engine is used.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::domain::allocatable;
@@ -36,6 +37,41 @@ pub(super) fn cheapest(
     let mut search = Search { cluster, catalog, class, worth, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
+}
+
+/// How many pods of each priority, the highest first, a plan can place at most, in lexicographic order, and the least value at which
+/// it places so many.
+pub(super) fn most_by_priority(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    class: &NodeClass,
+    worth: &dyn Fn(usize, usize) -> UsdPerHour,
+) -> (Vec<usize>, UsdPerHour) {
+    let mut sets: Vec<Vec<usize>> = (0..1_usize << cluster.pods.len())
+        .map(|bits| (0..cluster.pods.len()).filter(|pod| bits >> pod & 1 == 1).collect())
+        .collect();
+    sets.sort_by_key(|set| Reverse(placed_by_priority(cluster, set)));
+    let mut best: Option<(Vec<usize>, UsdPerHour)> = None;
+    for set in sets {
+        let counts = placed_by_priority(cluster, &set);
+        if best.as_ref().is_some_and(|(most, _)| *most > counts) {
+            break;
+        }
+        let some = ClusterView { pods: set.iter().map(|&pod| cluster.pods[pod].clone()).collect(), ..cluster.clone() };
+        let worth = |pod: usize, rule: usize| worth(set[pod], rule);
+        let Some(value) = cheapest(&some, catalog, class, &worth) else { continue };
+        if best.as_ref().is_none_or(|(_, least)| value < *least) {
+            best = Some((counts, value));
+        }
+    }
+    best.unwrap_or_default()
+}
+
+/// How many of `pods` there are of each priority of the cluster, the highest first.
+pub(super) fn placed_by_priority(cluster: &ClusterView, pods: &[usize]) -> Vec<usize> {
+    let mut counts: BTreeMap<Reverse<i32>, usize> = cluster.pods.iter().map(|pod| (Reverse(pod.spec.priority), 0)).collect();
+    pods.iter().for_each(|&pod| *counts.entry(Reverse(cluster.pods[pod].spec.priority)).or_default() += 1);
+    counts.into_values().collect()
 }
 
 /// All that could be bought: what the catalog has, and one instance of each reservation.

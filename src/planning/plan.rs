@@ -1,13 +1,15 @@
 //! From a cluster to a plan: tier by tier, program, solution, pods dealt to nodes.
 //!
-//! A tier sees the pods that the heavier ones left over and the nodes that exist and that they did not use, and its own share of the
-//! limits on time and work. The plan's cost is added up again from its nodes; its bound is the sum of the tiers' bounds for the pods
+//! A tier sees the pods that the heavier ones left over, and what they placed as standing there (see `interim`), and has its own share of
+//! the limits on time and work. The plan's cost is added up again from its nodes; its bound is the sum of the tiers' bounds for the pods
 //! that they place.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{FirstFitOutcome, Plan, PlannedNode, StopReason};
 use crate::planning::PreferencePolicy;
@@ -15,11 +17,12 @@ use crate::planning::assembly;
 use crate::planning::candidates::Holders;
 use crate::planning::cost::CostModel;
 use crate::planning::demand::Demand;
+use crate::planning::interim::Interim;
 use crate::planning::limits::Row;
 use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::reasons;
 use crate::planning::respect::Respected;
-use crate::planning::supply::Supply;
+use crate::planning::supply::{self, Supply};
 use crate::planning::tier::{self, Effort, SolvedTier};
 use crate::planning::unmet;
 use crate::solver::{Clock, Progress, SolveConfig, SolveError, Stop};
@@ -70,7 +73,7 @@ pub struct Planned {
     /// What could be bought.
     pub supply: Supply,
     /// What was to be placed.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// Per node of the plan.
     pub origins: Vec<NodeOrigin>,
 }
@@ -123,40 +126,35 @@ fn planned(
 ) -> Result<Planned, PlanError> {
     let supply = Supply::new(cluster, catalog, costs)?;
     let demand = Demand::new(cluster, &supply, costs.preferences);
-    let mut waiting: Vec<VecDeque<usize>> = demand.groups.iter().map(|group| group.pods.iter().copied().collect()).collect();
     let weights = supply.weights();
-    let (mut standing, mut reserved) = (supply.standing_nodes(), supply.reservations.clone());
+    let demand = Arc::new(demand);
     let mut tiers = Vec::new();
-    let mut nodes = Vec::new();
-    let mut holders = Holders::new(&supply, &demand);
+    let (mut existing, mut nodes) = (Vec::new(), Vec::new());
     let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
+    let topology_keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
+    let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) =
+        (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
+    let mut now = Interim::new(cluster, &supply, &demand);
     for (at, &weight) in weights.iter().enumerate() {
-        let left = |group: usize| u32::try_from(waiting[group].len()).unwrap_or(u32::MAX);
-        let pods = demand.classes.iter().map(|class| left(class.group)).collect();
-        let last = at + 1 == weights.len();
-        let left = Leftover { pods, nodes: standing.clone(), reserved: reserved.clone(), last };
-        let Some(program) = TierProgram::new(&supply, &demand, &left, weight) else { continue };
-        let solved = tier::solve(&supply, &demand, &left, program, &mut effort)?;
-        let dealt = assembly::deal(&solved, tiers.len(), &mut waiting, &mut holders);
-        for origin in dealt.iter().map(|node| node.origin) {
-            let template = &supply.templates[origin.template];
-            standing[origin.template] -= u32::from(template.standing.is_some());
-            if let Some(free) = template.reservation(origin.offer).and_then(|id| reserved.get_mut(id)) {
-                *free -= 1;
-            }
-        }
-        let costs = dealt.iter().map(|node| supply.templates[node.origin.template].cost(node.origin.offer).micros());
-        effort.cost += costs.sum::<i64>();
+        let left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
+        let Some(program) = TierProgram::new(&now.supply, &now.demand, &left, weight) else { continue };
+        let solved = tier::solve(&now, &left, program, &mut effort)?;
+        let mut holders = Holders::new(&now.supply, &now.demand);
+        let dealt = assembly::deal(&solved, tiers.len(), &mut holders);
+        let (used, bought) = assembly::settle(&now.supply, dealt);
+        let (made, origins): (Vec<PlannedNode>, Vec<NodeOrigin>) =
+            assembly::finish(cluster, &mut holders, bought, if tiers.is_empty() { &nobody } else { &tied }).into_iter().unzip();
+        effort.cost += made.iter().map(|node| node.cost().micros()).sum::<i64>();
         effort.bound += solved.bound;
-        nodes.extend(dealt);
         tiers.push(solved);
+        now = now.after(cluster, catalog, (&made, &origins), &used, costs.preferences, left.last);
+        nodes.extend(made.into_iter().zip(origins));
+        existing.extend(used);
     }
     let bound = UsdPerHour::from_micros(effort.bound);
-    let (existing, nodes) = assembly::settle(&supply, nodes);
-    let (nodes, origins) = assembly::finish(cluster, &mut holders, nodes);
-
-    let mut left: Vec<usize> = waiting.into_iter().flatten().collect();
-    left.sort_unstable();
+    let left = now.pods.to_vec();
+    let existing = assembly::joined(existing);
+    let (nodes, origins) = assembly::sorted(nodes);
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let unmet = unmet::preferences(cluster, &supply, &demand, (&nodes, &origins), &existing);
     let forgone = unmet.iter().map(|of| of.worth * i64::from(of.pods)).sum();

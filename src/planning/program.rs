@@ -21,17 +21,10 @@ use crate::planning::demand::{Bundle, Demand, amounts};
 use crate::planning::limits::Row;
 use crate::planning::min_values;
 use crate::planning::plan::NodeOrigin;
+use crate::planning::priority::{self, Aim, Penalties};
 use crate::planning::supply::{Supply, Template};
 use crate::solver::problem::LARGEST_AMOUNT;
 use crate::solver::{Class, NodeRule, Problem, Shape, SideRow, Solution};
-
-/// The most by which the penalty grows from one priority to the next: a pod outweighs so many pods of the priority below. More
-/// would drown the price of nodes in the LP's rounding.
-const PENALTY_GROWTH: i64 = 1_000;
-
-/// How many times the dearest node an unplaced pod costs where rules tie pods to one another: a pod may then drive others to dearer
-/// places, and that is no reason to leave it.
-const TIED_PENALTY: i64 = 100;
 
 /// What a shape stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +75,8 @@ pub struct TierProgram {
     pub origins: Vec<ShapeOrigin>,
     /// Per side row.
     pub rows: Vec<Row>,
+    /// How many pods of each priority it is about.
+    pub(super) pods: BTreeMap<i32, i64>,
     /// Per side row, whether a node that counts in it may cost nothing; the engine counts a micro-dollar then.
     tokens: Vec<bool>,
 }
@@ -101,6 +96,11 @@ impl TierProgram {
     /// The program of the NodePools of `weight` for what is `left`; `None` when they can hold no pod of it.
     #[must_use]
     pub fn new(supply: &Supply, demand: &Demand, left: &Leftover, weight: i32) -> Option<Self> {
+        Self::aiming(supply, demand, left, weight, Aim::Cost)
+    }
+
+    /// The same with an aim of its own.
+    pub(super) fn aiming(supply: &Supply, demand: &Demand, left: &Leftover, weight: i32, aim: Aim) -> Option<Self> {
         let Leftover { pods: left, nodes, reserved, last } = left;
         let mut live = FixedBitSet::with_capacity(demand.scopes.len());
         live.extend(demand.classes.iter().zip(left).filter(|(_, left)| **left > 0).flat_map(|(class, _)| class.scopes()));
@@ -135,7 +135,8 @@ impl TierProgram {
             .collect();
         let left = in_tier.as_slice();
         let mut largest = LargestRooms { drafts: drafts.iter().collect(), sets: &sets, known: BTreeMap::new() };
-        let arrangement = Arrangement::new(demand, left, &mut |pods, scope| {
+        let scarce = matches!(aim, Aim::Pods { .. });
+        let arrangement = Arrangement::new(demand, left, scarce, &mut |pods, scope| {
             let request = total_request(demand, pods);
             request.iter().all(|&amount| amount < LARGEST_AMOUNT) && largest.of(scope).iter().any(|room| fits(&request, room))
         });
@@ -145,14 +146,19 @@ impl TierProgram {
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
         let dearest = dearest(supply, demand, &live, weight);
-        let penalties = penalties(demand, &arrangement, left, dearest, !rows.is_empty());
+        let pods = pods_by_priority(demand, &arrangement, left);
+        let tied = !demand.terms.is_empty() || !demand.ports.is_empty();
+        let penalties = match aim {
+            Aim::Cost => Penalties::of_cost(&pods, dearest, !rows.is_empty(), tied),
+            Aim::Pods { priority } => Penalties::of_pods(&pods, priority),
+        };
         let (classes, members) = join_units(demand, &arrangement, &penalties, &sets);
         let (eligibility, eligible_of_set) = eligibility(&arrangement, &members, &sets);
         let mut class_of = vec![0; arrangement.units.len()];
         for (class, units) in members.iter().enumerate() {
             units.iter().for_each(|&unit| class_of[unit] = class);
         }
-        let choices = Choices::new(&arrangement, &class_of, &|class| penalties[&demand.classes[class].priority]);
+        let choices = Choices::new(&arrangement, &class_of, &|class| penalties.of(demand.classes[class].priority));
         let renumbered: BTreeMap<usize, usize> = rows.iter().map(|(row, _)| *row).zip(0..).collect();
         let mut problem = Problem {
             dimensions: demand.dimensions.len(),
@@ -175,6 +181,9 @@ impl TierProgram {
                 origins.push(origin);
             }
         }
+        if scarce {
+            priority::aim_at_pods(&mut problem, &choices, dearest);
+        }
         problem.side_rows = rows.iter().map(|&(row, _)| SideRow { limit: limits[row] }).collect();
         let mut tokens = vec![false; rows.len()];
         for (shape, origin) in problem.shapes.iter().zip(&origins) {
@@ -184,7 +193,7 @@ impl TierProgram {
             }
         }
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
-        Some(Self { weight, problem, members, arrangement, choices, origins, rows, tokens })
+        Some(Self { weight, problem, members, arrangement, choices, origins, rows, pods, tokens })
     }
 
     /// Whether a NodePool's limit or a reservation may leave pods unplaced.
@@ -348,6 +357,12 @@ fn draft_shapes(
         .iter()
         .map(|t| amounts(&t.room.for_pods, &demand.dimensions).iter().map(|&a| a.min(LARGEST_AMOUNT - 1)).collect())
         .collect();
+    let bound_room = |room: &Vec<i64>| {
+        let mut room = room.clone();
+        demand.overcounted.ones().for_each(|dimension| room[dimension] = LARGEST_AMOUNT - 1);
+        room
+    };
+    let bound_rooms: Vec<Vec<i64>> = rooms.iter().map(bound_room).collect();
     let usage = |offer: usize| -> Vec<(usize, i64)> {
         let used = rows.iter().map(|(at, row)| {
             let amount = if *row == Row::Standing(number) { 1 } else { template.taken(row, offer) };
@@ -367,7 +382,7 @@ fn draft_shapes(
         let mut push_one = |set: &FixedBitSet, capacity: &[i64]| {
             let draft = Draft {
                 capacity: capacity.to_vec(),
-                bound_capacity: rooms[of_type].clone(),
+                bound_capacity: bound_rooms[of_type].clone(),
                 cost,
                 set: sets.number(set),
                 usage: usage.clone(),
@@ -408,40 +423,16 @@ fn dearest(supply: &Supply, demand: &Demand, live: &FixedBitSet, weight: i32) ->
     costs.max().unwrap_or(1).clamp(1, LARGEST_AMOUNT - 1)
 }
 
-/// What one unplaced pod of each priority costs.
-///
-/// Above the dearest node, so that a pod is left only where a limit leaves no room. Where limits exist, it grows with the
-/// priority by the same factor at each step, by [`PENALTY_GROWTH`] if the sum over all pods stays below half of
-/// [`LARGEST_AMOUNT`] and by the largest smaller factor that keeps it there otherwise. So a pod is not left for the sake of
-/// fewer pods of the next lower priority than that factor; this is lexicographic in all but extreme cases, not in all.
-fn penalties(demand: &Demand, arrangement: &Arrangement, left: &[u32], dearest: i64, limited: bool) -> BTreeMap<i32, i64> {
-    let placeable: BTreeSet<usize> = arrangement.units.iter().flat_map(|unit| unit.pods.iter().map(|entry| entry.0)).collect();
+/// How many pods of each priority the tier's units and blocks have.
+pub(super) fn pods_by_priority(demand: &Demand, arrangement: &Arrangement, left: &[u32]) -> BTreeMap<i32, i64> {
+    let classes = arrangement.units.iter().flat_map(|unit| unit.pods.iter().map(|entry| entry.0));
+    let classes = classes.chain(arrangement.free_classes().map(|class| class.class));
+    let groups: BTreeMap<usize, usize> = classes.map(|class| (demand.classes[class].group, class)).collect();
     let mut pods: BTreeMap<i32, i64> = BTreeMap::new();
-    for class in placeable {
+    for class in groups.into_values() {
         *pods.entry(demand.classes[class].priority).or_default() += i64::from(left[class]);
     }
-    let ceiling = (LARGEST_AMOUNT / 2 / pods.values().sum::<i64>().max(1)).max(1);
-    let tied = !demand.terms.is_empty() || !demand.ports.is_empty();
-    let base = dearest.saturating_add(1).saturating_mul(if tied { TIED_PENALTY } else { 1 }).min(ceiling);
-    let at = |growth: i64| {
-        let mut penalty = base;
-        let mut sum = 0_i64;
-        let mut made = BTreeMap::new();
-        for (&priority, &count) in &pods {
-            made.insert(priority, penalty.min(LARGEST_AMOUNT - 1));
-            sum = sum.saturating_add(penalty.saturating_mul(count));
-            penalty = penalty.saturating_mul(growth);
-        }
-        (made, sum)
-    };
-    if !limited {
-        return at(1).0;
-    }
-    let mut growth = PENALTY_GROWTH;
-    while growth > 1 && at(growth).1 >= LARGEST_AMOUNT / 2 {
-        growth -= 1;
-    }
-    at(growth).0
+    pods
 }
 
 /// What makes units alike to a tier: the request, the sets of scopes that they are in, the penalty, the limit per node and the parts in
@@ -449,20 +440,20 @@ fn penalties(demand: &Demand, arrangement: &Arrangement, left: &[u32], dearest: 
 type Alike<'a> = (Vec<i64>, &'a [usize], i64, Option<Cap>, &'a [(usize, Role)]);
 
 /// Joins the units that the tier cannot tell apart.
-fn join_units(
-    demand: &Demand,
-    arrangement: &Arrangement,
-    penalties: &BTreeMap<i32, i64>,
-    sets: &Sets,
-) -> (Vec<Class>, Vec<Vec<usize>>) {
+fn join_units(demand: &Demand, arrangement: &Arrangement, penalties: &Penalties, sets: &Sets) -> (Vec<Class>, Vec<Vec<usize>>) {
     let mut sets_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for unit in &arrangement.units {
         let of = || (0..sets.list.len()).filter(|&set| sets.list[set].contains(unit.scope)).collect();
         sets_of.entry(unit.scope).or_insert_with(of);
     }
+    let free: BTreeSet<usize> = arrangement.free_classes().flat_map(|class| class.units.iter().copied()).collect();
     let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
     for (number, unit) in arrangement.units.iter().enumerate() {
-        let penalty = |&(class, pods): &(usize, u32)| penalties[&demand.classes[class].priority].saturating_mul(i64::from(pods));
+        let penalty = |&(class, pods): &(usize, u32)| {
+            let priority = demand.classes[class].priority;
+            let each = if free.contains(&number) { penalties.of_chosen(priority) } else { penalties.of(priority) };
+            each.saturating_mul(i64::from(pods))
+        };
         let penalty = unit.pods.iter().map(penalty).fold(0, i64::saturating_add).min(LARGEST_AMOUNT - 1);
         let request = total_request(demand, &unit.pods);
         joined.entry((request, &sets_of[&unit.scope], penalty, unit.cap, &unit.roles)).or_default().push(number);

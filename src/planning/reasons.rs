@@ -207,7 +207,7 @@ fn intrusion(obstacle: &Obstacle) -> u32 {
         Obstacle::Between { .. } => 3,
         Obstacle::Port(_) => 4,
         Obstacle::Label { .. } => 5,
-        Obstacle::Volumes => 6,
+        Obstacle::Volume { .. } => 6,
         Obstacle::Resource { .. } => 7,
         Obstacle::NothingSold { .. } => 8,
     }

@@ -106,6 +106,19 @@ fn admits(nodes: &[NodeLabels], bound: &[(&Pod, usize)], pod: &Pod, node: usize)
     spreads_allow(nodes, bound, pod, node)
         && affinity_allows(nodes, bound, pod, node)
         && anti_affinity_allows(nodes, bound, pod, node)
+        && claims_allow(nodes, bound, pod, node)
+}
+
+/// The volume of a claim is made for the first of its pods, and the others go where it is.
+fn claims_allow(nodes: &[NodeLabels], bound: &[(&Pod, usize)], pod: &Pod, node: usize) -> bool {
+    let claims = |pod: &Pod| -> Vec<(String, String)> {
+        let shared = pod.spec.volumes.iter().filter_map(|volume| volume.shared.as_ref());
+        shared.filter_map(|shared| Some((shared.claim.clone(), shared.settled_by.clone()?))).collect()
+    };
+    claims(pod).iter().all(|own| {
+        let there = bound.iter().filter(|(other, _)| claims(other).contains(own));
+        there.into_iter().all(|&(_, at)| nodes[node].get(&own.1) == nodes[at].get(&own.1))
+    })
 }
 
 fn spreads_allow(nodes: &[NodeLabels], bound: &[(&Pod, usize)], pod: &Pod, node: usize) -> bool {

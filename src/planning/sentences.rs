@@ -6,6 +6,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirement;
 use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::volume::VolumeFault;
 use crate::planning::company::{Company, Stage, Tally};
 use crate::planning::limits::{LimitsLeft, Row};
 use crate::planning::market::is_offering_label;
@@ -13,7 +14,7 @@ use crate::planning::min_values::Cover;
 use crate::planning::obstacles::{Obstacle, Place, Ruling};
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::TermKind;
-use crate::planning::wording::{amount, domains_of, listed, pods_of};
+use crate::planning::wording::{amount, domains_of, exact_amount, listed, pods_of};
 
 /// Everything that sentences about one pod draw on.
 pub(super) struct Sentences<'a> {
@@ -36,13 +37,17 @@ impl Sentences<'_> {
         let places = self.ruled_out_by(number, core);
         match &self.ruling.obstacles[number] {
             Obstacle::Label { key, requirement } => self.label(key, requirement, &places),
-            Obstacle::Volumes => self.volumes(&places),
+            Obstacle::Volume { name } => self.volume(name, &places),
             Obstacle::Resource { name } => self.resource(name, core, &places),
             Obstacle::Taint(taint) => format!("does not tolerate the taint {taint} of {}", self.owners(&places)),
             Obstacle::Between { term, own } => self.between(*term, *own, &places),
             Obstacle::Port(port) => {
-                let taken = places.iter().filter_map(|place| place.node).map(|node| self.company.nodes[node].name.clone());
-                format!("takes port {port} of its node, which is taken on {}", listed(&taken.collect()))
+                let mut taken: BTreeSet<String> =
+                    places.iter().filter_map(|place| place.node).map(|node| self.company.nodes[node].name.clone()).collect();
+                if taken.is_empty() {
+                    taken.insert(format!("every node of {} that could hold it, by a DaemonSet", self.owners(&places)));
+                }
+                format!("takes port {port} of its node, which is taken on {}", listed(&taken))
             }
             Obstacle::Limit { node_pool, resource } => self.limit(*node_pool, resource, &places),
             Obstacle::Reserved { id } => {
@@ -105,9 +110,10 @@ impl Sentences<'_> {
     fn step(&self, number: usize, way: &[usize], best: &Place, places: &[Place]) -> String {
         match &self.ruling.obstacles[number] {
             Obstacle::Label { key, requirement } => format!("drop the requirement {key} {requirement}"),
-            Obstacle::Volumes => match self.domain(crate::domain::labels::ZONE, best) {
-                Some(zone) => format!("let its volumes be attached in {zone}"),
-                None => "let its volumes be attached anywhere".to_owned(),
+            Obstacle::Volume { name } => match (self.fault(name), self.domain(crate::domain::labels::ZONE, best)) {
+                (Some(fault), _) => fault.mend(),
+                (None, Some(zone)) => format!("move the volume of its claim {name} to {zone}"),
+                (None, None) => format!("let the volume of its claim {name} be attached anywhere"),
             },
             Obstacle::Resource { name } => {
                 let together = if self.together.is_some() && !self.in_bundle(way) { " for all that share its node" } else { "" };
@@ -118,7 +124,8 @@ impl Sentences<'_> {
             Obstacle::Port(port) => format!("take another port than {port}"),
             Obstacle::Limit { node_pool, resource } => {
                 let (name, limit, needed) = self.raised(*node_pool, resource, best);
-                format!("raise the limit of NodePool {name} from {} to {}", amount(resource, limit), amount(resource, needed))
+                let (limit, needed) = (exact_amount(resource, limit), exact_amount(resource, needed));
+                format!("raise the limit of NodePool {name} from {limit} to {needed}")
             }
             Obstacle::Reserved { id } => format!("have one more free instance in capacity reservation {id}"),
             Obstacle::MinValues { node_pool, key } => {
@@ -160,14 +167,23 @@ impl Sentences<'_> {
         }
     }
 
-    fn volumes(&self, places: &[Place]) -> String {
-        let alternatives = self.spec().volume_alternatives.iter().map(|terms| {
-            let said: Vec<String> = terms.iter().map(|(key, wanted)| format!("{key} {wanted}")).collect();
-            said.join(" and ")
-        });
-        let wanted: BTreeSet<String> = alternatives.collect();
-        let could = self.owners(places);
-        format!("has volumes that can be attached only where {}, and there is no such node for it in {could}", listed(&wanted))
+    /// Where a volume can be attached, or why it cannot.
+    fn volume(&self, name: &str, places: &[Place]) -> String {
+        if let Some(fault) = self.fault(name) {
+            return format!("the volume of its claim {name} cannot be attached: {fault}");
+        }
+        let of_volume = self.spec().volumes.iter().filter(|volume| volume.name == name).flat_map(|volume| &volume.places);
+        let wanted: BTreeSet<String> = of_volume
+            .map(|terms| terms.iter().map(|(key, wanted)| format!("{key} {wanted}")).collect::<Vec<_>>().join(" and "))
+            .collect();
+        let zones: BTreeSet<String> = places.iter().filter_map(|place| self.domain(crate::domain::labels::ZONE, place)).collect();
+        let could = if zones.is_empty() { String::new() } else { format!(" ({})", listed(&zones)) };
+        let wanted = wanted.into_iter().collect::<Vec<_>>().join(" or ");
+        format!("the volume of its claim {name} can be attached only where {wanted}, which {}{could} is not", self.owners(places))
+    }
+
+    fn fault(&self, name: &str) -> Option<&VolumeFault> {
+        self.spec().volumes.iter().find(|volume| volume.name == name).and_then(|volume| volume.fault.as_ref())
     }
 
     fn resource(&self, name: &str, core: &[usize], places: &[Place]) -> String {
@@ -221,7 +237,7 @@ impl Sentences<'_> {
     fn between(&self, number: usize, own: bool, places: &[Place]) -> String {
         let tally = &self.company.tallies[number];
         let (term, key) = (&tally.term, tally.term.key.as_str());
-        let pods = pods_of(&term.selector);
+        let pods = pods_of(term);
         let closed: BTreeSet<String> = places.iter().filter_map(|place| self.domain(key, place)).collect();
         let lacking = places.iter().all(|place| self.domain(key, place).is_none());
         match (&term.kind, own) {
@@ -262,7 +278,7 @@ impl Sentences<'_> {
 
     fn near(&self, number: usize, tally: &Tally) -> String {
         let (term, key) = (&tally.term, tally.term.key.as_str());
-        let wants = format!("must be near {} over {}", pods_of(&term.selector), domains_of(key));
+        let wants = format!("must be near {} over {}", pods_of(term), domains_of(key));
         let filled = tally.filled(self.stage);
         if !filled.is_empty() {
             format!("{wants}, and they are in {}, where no place is left for it", self.names(key, &filled))
@@ -308,13 +324,14 @@ impl Sentences<'_> {
     /// What it takes of a rule between pods for the pod to get `place`.
     fn loosened(&self, number: usize, own: bool, place: &Place) -> String {
         let term = &self.company.tallies[number].term;
-        let (pods, over) = (pods_of(&term.selector), domains_of(&term.key));
+        let (pods, over) = (pods_of(term), domains_of(&term.key));
         let whose = if own { "its" } else { "the others'" };
         match (&term.kind, self.skew(number, place)) {
             (TermKind::Spread { max_skew, .. }, Some(skew)) => {
                 format!("raise maxSkew of {whose} spread of {pods} over {over} from {max_skew} to {skew}")
             }
             (TermKind::Spread { .. }, None) => format!("drop {whose} spread of {pods} over {over}"),
+            (TermKind::Near, _) if term.claim.is_some() => format!("give it a claim of its own, not that of {pods}"),
             (TermKind::Near, _) => format!("drop {whose} affinity to {pods} over {over}"),
             (TermKind::Apart, _) => format!("drop {whose} anti-affinity to {pods} over {over}"),
         }

@@ -6,9 +6,10 @@
 //! `pkg/controllers/provisioning/scheduling/existingnode.go`). A node that exists is held to its labels strictly: a label that it
 //! lacks is absent, not open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::domain::allocatable::offered_by;
 use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -17,9 +18,10 @@ use crate::domain::node::Node;
 use crate::domain::node_pool::NodePool;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirements;
-use crate::domain::resources::Resources;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Taint, first_untolerated};
+use crate::planning::attachments;
 use crate::planning::cost::CostModel;
 use crate::planning::market::{Cell, Market};
 use crate::planning::supply::{Room, Standing, Template, TemplateOffer, TemplateType, limit_usage};
@@ -62,13 +64,14 @@ fn instance_price(node: &Node, catalog: &Catalog) -> Option<UsdPerHour> {
 type Alike<'a> = (Labels, &'a [Taint], Option<&'a str>, Resources, Vec<(&'a str, &'a Labels, &'a PodSpec)>);
 
 /// The templates of the nodes, by the first node of each.
-pub(super) fn templates(cluster: &ClusterView) -> Vec<Template> {
+pub(super) fn templates(cluster: &ClusterView, catalog: &Catalog) -> Vec<Template> {
     // Nodes have names of their own, which matter only where a pod asks for one by name.
     let named = cluster.pods.iter().any(|pod| {
-        let alternatives = pod.spec.node_alternatives.iter().chain(&pod.spec.volume_alternatives);
-        alternatives.into_iter().any(|terms| terms.get(labels::HOSTNAME).is_some())
+        let mut alternatives = pod.spec.node_alternatives.iter().chain(pod.spec.volume_places());
+        alternatives.any(|terms| terms.get(labels::HOSTNAME).is_some())
     });
-    let mut rooms: Vec<Room> = cluster.nodes.iter().map(|node| room(cluster, node)).collect();
+    let attachments = attachments::asked_for(cluster);
+    let mut rooms: Vec<Room> = cluster.nodes.iter().map(|node| room(cluster, catalog, &attachments, node)).collect();
     let mut alike: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
     for (number, node) in cluster.nodes.iter().enumerate() {
         let mut own = node.labels.clone();
@@ -120,8 +123,9 @@ fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
 }
 
 /// What is free on `node`.
-fn room(cluster: &ClusterView, node: &Node) -> Room {
+fn room(cluster: &ClusterView, catalog: &Catalog, attachments: &BTreeSet<ResourceName>, node: &Node) -> Room {
     let (mut running, mut of_daemons, mut due) = (Resources::new(), Resources::new(), Resources::new());
+    let mut ports = Vec::new();
     for pod in &node.pods {
         running.add(&pod.spec.requests);
         if pod.of_daemon_set {
@@ -132,11 +136,20 @@ fn room(cluster: &ClusterView, node: &Node) -> Room {
         let tolerates = first_untolerated(&node.taints, &daemon.spec.tolerations).is_none();
         if tolerates && daemon.spec.node_alternatives.iter().any(|terms| meets(&node.labels, terms)) {
             due.add(&daemon.spec.requests);
+            ports.extend(daemon.spec.host_ports.iter().cloned());
         }
     }
-    let mut for_pods = node.allocatable.minus(&running);
+    let pool = cluster.node_pools.iter().find(|pool| Some(&pool.name) == node.node_pool.as_ref());
+    let class = pool.and_then(|pool| cluster.node_classes.get(&pool.node_class_ref.name));
+    let running = running.minus(&attachments::repeated(node.pods.iter().map(|pod| &*pod.spec)));
+    let mut for_pods = attachments::opened(&offered_by(node, catalog, class), attachments).minus(&running);
     for (resource, amount) in due.minus(&of_daemons).iter().filter(|(_, amount)| *amount > 0) {
         for_pods.set(resource.as_str(), for_pods.get(resource.as_str()).saturating_sub(amount));
     }
-    Room { daemons: Arc::new(of_daemons), for_pods }
+    // A node that has more volumes than it lists can still take pods without any.
+    let overfull = for_pods.iter().filter(|(resource, amount)| resource.is_attachment() && *amount < 0);
+    for resource in overfull.map(|(resource, _)| resource.clone()).collect::<Vec<ResourceName>>() {
+        for_pods.set(resource.as_str(), 0);
+    }
+    Room { daemons: Arc::new(of_daemons), for_pods, ports }
 }

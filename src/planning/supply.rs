@@ -26,6 +26,8 @@ use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Taint, Toleration, first_untolerated};
+use crate::domain::topology::HostPort;
+use crate::planning::attachments;
 use crate::planning::cost::CostModel;
 use crate::planning::limits::Row;
 use crate::planning::market::{Cell, Market, is_offering_label};
@@ -39,6 +41,8 @@ pub struct Room {
     pub daemons: Arc<Resources>,
     /// Allocatable minus `daemons`; negative where the DaemonSets alone do not fit.
     pub for_pods: Resources,
+    /// Ports that the DaemonSets take.
+    pub ports: Vec<HostPort>,
 }
 
 /// An instance type under a template.
@@ -50,6 +54,13 @@ pub struct TemplateType {
     pub room: Arc<Room>,
     /// Whether the limits of the NodePool admit one such node.
     pub within_limits: bool,
+}
+
+impl Room {
+    /// Those of `ports` that DaemonSets take here.
+    pub fn taken<'a>(&'a self, ports: &'a [HostPort]) -> impl Iterator<Item = &'a HostPort> {
+        ports.iter().filter(|port| self.ports.iter().any(|other| other.conflicts(port)))
+    }
 }
 
 impl TemplateType {
@@ -259,7 +270,7 @@ impl Supply {
         specs.extend(cluster.daemon_sets.iter().map(|daemon_set| &daemon_set.spec));
         specs.sort_by_key(|spec| Arc::as_ptr(spec));
         specs.dedup_by_key(|spec| Arc::as_ptr(spec));
-        let alternatives = specs.iter().flat_map(|spec| spec.node_alternatives.iter().chain(&spec.volume_alternatives));
+        let alternatives = specs.iter().flat_map(|spec| spec.node_alternatives.iter().chain(spec.volume_places()));
         let domains: BTreeSet<&str> = specs.iter().flat_map(|spec| topology_keys(spec)).collect();
         let mentioned = variants::mentions(alternatives, domains);
 
@@ -305,7 +316,7 @@ impl Supply {
                 templates.push(template);
             }
         }
-        templates.extend(standing::templates(cluster));
+        templates.extend(standing::templates(cluster, catalog));
         let mut reservations: BTreeMap<String, u32> = BTreeMap::new();
         for reservation in cluster.node_classes.values().flat_map(|class| &class.capacity_reservations) {
             let free = reservations.entry(reservation.id.clone()).or_insert(reservation.free);
@@ -335,7 +346,7 @@ impl Supply {
 }
 
 /// The labels whose values are domains of a rule of the pod.
-fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
+pub(super) fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
     let spreads = spec.spreads.iter().map(|spread| spread.topology_key.as_str());
     spreads.chain(spec.near.iter().chain(&spec.apart).map(|term| term.topology_key.as_str()))
 }
@@ -386,13 +397,14 @@ fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>) {
 
 impl Default for Room {
     fn default() -> Self {
-        Self { daemons: Arc::new(Resources::new()), for_pods: Resources::new() }
+        Self { daemons: Arc::new(Resources::new()), for_pods: Resources::new(), ports: Vec::new() }
     }
 }
 
 /// The rooms of a NodeClass's types under each set of DaemonSets, each computed once.
 struct Rooms<'a> {
     daemon_sets: Vec<DaemonReach<'a>>,
+    attachments: BTreeSet<ResourceName>,
     sums: FxHashMap<FixedBitSet, Arc<Resources>>,
     known: FxHashMap<(usize, FixedBitSet), Arc<Room>>,
 }
@@ -421,7 +433,8 @@ impl<'a> Rooms<'a> {
                     .collect(),
             })
             .collect();
-        Self { daemon_sets, sums: FxHashMap::default(), known: FxHashMap::default() }
+        let attachments = attachments::asked_for(cluster);
+        Self { daemon_sets, attachments, sums: FxHashMap::default(), known: FxHashMap::default() }
     }
 
     /// Sets the rooms of the types of `template`, which buys in `cells`.
@@ -463,8 +476,9 @@ impl<'a> Rooms<'a> {
             }
             Arc::new(sum)
         }));
-        let for_pods = market.types[number].allocatable.minus(&daemons);
-        let room = Arc::new(Room { daemons, for_pods });
+        let for_pods = attachments::opened(&market.types[number].allocatable, &self.attachments).minus(&daemons);
+        let ports = running.ones().flat_map(|daemon| self.daemon_sets[daemon].spec.host_ports.iter().cloned()).collect();
+        let room = Arc::new(Room { daemons, for_pods, ports });
         self.known.insert((number, running), Arc::clone(&room));
         room
     }

@@ -46,8 +46,10 @@ pub struct Term {
     pub kind: TermKind,
     /// Topology key.
     pub key: String,
-    /// The pods that it counts.
+    /// The pods that it counts, unless it is about a claim.
     pub selector: PodSelector,
+    /// The claim (`namespace/name`) whose volume is made for the first of its pods: they own the term, and it counts them.
+    pub claim: Option<String>,
     /// What it is worth to each owner, micro-dollars per hour, where it is soft.
     pub worth: Option<i64>,
     /// How many pods that run already it counts, by domain; domains without any are left out.
@@ -63,7 +65,14 @@ impl Term {
 
     /// A term of pod affinity or anti-affinity, before running pods are counted.
     pub(super) fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
-        Self { kind, key: term.topology_key, selector: term.selector, worth: None, base: BTreeMap::new() }
+        Self { kind, key: term.topology_key, selector: term.selector, claim: None, worth: None, base: BTreeMap::new() }
+    }
+
+    /// All pods of a claim whose volume is still to be made have to be where it is made.
+    fn of_claim(claim: &str, key: &str) -> Self {
+        let selector = PodSelector { namespaces: None, labels: None };
+        let (key, claim) = (key.to_owned(), Some(claim.to_owned()));
+        Self { kind: TermKind::Near, key, selector, claim, worth: None, base: BTreeMap::new() }
     }
 
     /// Whether owners may break it in the program, at its worth each.
@@ -132,6 +141,8 @@ pub(super) struct SettledKind<'a> {
     pub(super) kind: Kind<'a>,
     /// Index of the node, once for every pod.
     pub(super) on: Vec<usize>,
+    /// Whether they are placed there and not bound yet: what they ask of their domain has to stay true.
+    pub(super) placed: bool,
 }
 
 /// What runs already.
@@ -165,7 +176,8 @@ pub(super) fn collect<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: U
         counted.retain(|term| !given_up.contains(term));
     }
     count_settled(&mut terms, settled);
-    let restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
+    let mut restrictions = restrictions(kinds, settled, &terms, &owns, &counted);
+    keep_spreads(kinds, settled, universe, &mut restrictions);
     let kept: Vec<usize> = (0..terms.len()).filter(|&term| can_break(&terms[term], term, kinds, &owns, &counted)).collect();
     let position = |term: &usize| kept.binary_search(term).ok();
 
@@ -283,11 +295,47 @@ fn restrictions(
     made
 }
 
+/// Keeps pods that a spread constraint of placed pods counts, and that do not have it themselves, out of the domains of those pods,
+/// unless there is room for all of them whatever else happens. (Those that have it keep to it there by themselves.)
+fn keep_spreads<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: UniverseOf<'_, 'a>, made: &mut [Restriction]) {
+    let mut domains: BTreeMap<Term, BTreeSet<String>> = BTreeMap::new();
+    for of in settled.kinds.iter().filter(|of| of.placed) {
+        for spread in of.kind.spec.spreads.iter().filter(|spread| spread.required) {
+            let term = spread_term(of.kind.spec, spread, universe);
+            let here = of.on.iter().filter_map(|&node| settled.nodes[node].get(&term.key).cloned()).collect::<Vec<String>>();
+            domains.entry(term).or_default().extend(here);
+        }
+    }
+    let (mut terms, domains): (Vec<Term>, Vec<BTreeSet<String>>) = domains.into_iter().unzip();
+    let own: Vec<Vec<Term>> = if terms.is_empty() {
+        return;
+    } else {
+        kinds.iter().map(|kind| terms_of(kind.spec, universe)).collect()
+    };
+    let bare = terms.clone();
+    let counted = counted_by(&terms, kinds);
+    count_settled(&mut terms, settled);
+    for (number, (term, domains)) in terms.iter().zip(domains).enumerate() {
+        let TermKind::Spread { max_skew, universe, grounded, .. } = &term.kind else { continue };
+        let counts = |kind: &usize| counted[*kind].contains(&number);
+        let more: usize = (0..kinds.len()).filter(counts).map(|kind| kinds[kind].pods).sum();
+        let least = if *grounded { 0 } else { universe.iter().map(|domain| term.base(domain)).min().unwrap_or(0) };
+        let full = |domain: &String| term.base(domain) as usize + more > (max_skew + least) as usize;
+        for domain in domains.into_iter().filter(full) {
+            for kind in (0..kinds.len()).filter(counts).filter(|&kind| !own[kind].contains(&bare[number])) {
+                made[kind].out.insert((term.key.clone(), domain.clone()));
+            }
+        }
+    }
+}
+
 fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
     let mut made = Vec::new();
     made.extend(spec.spreads.iter().filter(|spread| spread.required).map(|spread| spread_term(spec, spread, universe)));
     made.extend(spec.joint_near().into_iter().map(|term| Term::affinity(TermKind::Near, term)));
     made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
+    let claims = spec.volumes.iter().filter_map(|volume| volume.shared.as_ref());
+    made.extend(claims.filter_map(|shared| Some(Term::of_claim(&shared.claim, shared.settled_by.as_deref()?))));
     made
 }
 
@@ -297,7 +345,7 @@ fn spread_term<'a>(spec: &'a PodSpec, spread: &'a TopologySpread, universe: Univ
     let grounded = per_node || universe.len() < spread.min_domains as usize;
     let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
     let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
-    Term { kind, key, selector, worth: None, base: BTreeMap::new() }
+    Term { kind, key, selector, claim: None, worth: None, base: BTreeMap::new() }
 }
 
 /// The term of a soft rule; `None` for one about the node alone.
@@ -315,8 +363,12 @@ fn soft_term<'a>(spec: &'a PodSpec, soft: &Soft<'a>, universe: UniverseOf<'_, 'a
 /// many of them as services.
 pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
     let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let mut by_claim: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut others = Vec::new();
     for (number, term) in terms.iter().enumerate() {
+        if let Some(claim) = &term.claim {
+            by_claim.entry(claim).or_default().push(number);
+        }
         let Some(selector) = &term.selector.labels else { continue };
         let named = selector.iter().find_map(|(key, expression)| match expression {
             Match::In(values) => Some((key, values)),
@@ -335,7 +387,9 @@ pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> 
             let named = kind.labels.iter().filter_map(|(key, value)| by_label.get(&(key.as_str(), value.as_str()))).flatten();
             let candidates = named.chain(&others).copied();
             let selects = |term: &usize| terms[*term].selector.selects(kind.namespace, kind.labels);
-            candidates.filter(selects).collect::<BTreeSet<usize>>().into_iter().collect()
+            let claims = kind.spec.volumes.iter().filter_map(|volume| by_claim.get(volume.shared.as_ref()?.claim.as_str()));
+            let of_claims = claims.flatten().copied();
+            candidates.filter(selects).chain(of_claims).collect::<BTreeSet<usize>>().into_iter().collect()
         })
         .collect()
 }

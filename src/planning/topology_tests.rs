@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -13,14 +15,19 @@ use crate::domain::money::UsdPerHour;
 use crate::domain::node::{BoundPod, Node, NodeState};
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Operator::In;
+use crate::domain::resources::ResourceName;
 use crate::domain::selector::{LabelSelector, Labels, PodSelector};
 use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpread, Wish};
-use crate::planning::fixtures::{catalog, cluster, node_class, planned_within, pool, required, spec, with_terms};
+use crate::domain::volume::{EBS_DRIVER, PodVolume, SharedClaim};
+use crate::planning::fixtures::{catalog, cluster, daemon_set, node_class, planned_within, pool, required, spec, with_terms};
 use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
 use crate::planning::replay::replay;
 use crate::planning::supply_tests::{dollars, reservations, with_reservations};
-use crate::planning::verifier::verify;
+use crate::planning::verifier::{Violation, verify};
+
+/// How many orders of binding are tried besides forwards and backwards.
+const RANDOM_ORDERS: usize = 6;
 
 /// Pods of workload `number` of the cluster.
 pub(super) fn selecting(number: usize) -> PodSelector {
@@ -55,13 +62,20 @@ fn solved(pods: &[(usize, PodSpec)]) -> (ClusterView, Planned) {
     (cluster, planned)
 }
 
-/// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards.
-fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
+/// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards, and in some at random.
+pub(super) fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
     let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
     prop_assert!(violations.is_empty(), "{violations:?}");
     let forwards: Vec<usize> = (0..cluster.pods.len()).collect();
     let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
-    for order in [forwards, backwards] {
+    let mut rng = ChaCha8Rng::seed_from_u64(cluster.pods.len() as u64);
+    let mut shuffled = || {
+        let mut order = forwards.clone();
+        (1..order.len()).rev().for_each(|at| order.swap(at, rng.random_range(0..=at)));
+        order
+    };
+    let random: Vec<Vec<usize>> = (0..RANDOM_ORDERS).map(|_| shuffled()).collect();
+    for order in random.into_iter().chain([forwards, backwards]) {
         let stuck = replay(cluster, &catalog(), &planned.plan, &order);
         prop_assert!(stuck.is_empty(), "never bound: {stuck:?}");
     }
@@ -221,6 +235,119 @@ fn a_label_of_the_node_pool_is_a_domain_too() {
     assert_eq!(racks.into_values().collect::<Vec<usize>>(), [2, 2]);
 }
 
+fn with_rule(cores: i64, rule: Rule) -> PodSpec {
+    with_rules(spec(cores), &[rule])
+}
+
+#[test]
+fn pods_go_where_their_volumes_are() {
+    let pods = [(2, with_rule(2, Rule::Volume("us-east-1b", 0))), (1, spec(2))];
+    let (cluster, mut planned) = solved(&pods);
+    assert_eq!(by_zone(&cluster, &planned, 0), BTreeMap::from([("us-east-1a".to_owned(), 0), ("us-east-1b".to_owned(), 2)]));
+    // The verifier sees a volume in another zone, and one that nobody can attach.
+    let elsewhere = planned.plan.nodes.iter_mut().find(|node| node.offering.zone == "us-east-1b").expect("a node in b");
+    elsewhere.offering.zone = "us-east-1a".to_owned();
+    elsewhere.candidates = vec![elsewhere.offering.clone()];
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    assert!(found.iter().any(|of| matches!(of, Violation::Volume { .. })), "{found:?}");
+}
+
+#[test]
+fn a_node_has_no_more_volumes_than_it_can() {
+    // 27 slots less three network interfaces and the root volume.
+    let (cluster, mut planned) = solved(&[(3, with_rule(1, Rule::Volume("us-east-1b", 11)))]);
+    assert_eq!(planned.plan.nodes.len(), 3, "12 volumes each, and 23 on a node");
+    let taken = planned.plan.nodes[0].pods.remove(0);
+    planned.plan.nodes[1].pods.push(taken);
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let attachments =
+        |of: &Violation| matches!(of, Violation::Overcommitted { resource, .. } if resource.starts_with("attachable"));
+    assert!(found.iter().any(attachments), "{found:?}");
+}
+
+#[test]
+fn pods_of_one_claim_are_in_one_zone() {
+    // No two of them fit on one node.
+    let pinned = with_terms(with_rule(5, Rule::Claim(0)), &[&[(labels::ZONE, In, &["us-east-1b"])]]);
+    let (cluster, mut planned) = solved(&[(1, pinned), (3, with_rule(5, Rule::Claim(0)))]);
+    assert_eq!(by_zone(&cluster, &planned, 1), BTreeMap::from([("us-east-1b".to_owned(), 3)]));
+    let moved = &mut planned.plan.nodes[0];
+    moved.offering.zone = "us-east-1a".to_owned();
+    moved.candidates = vec![moved.offering.clone()];
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let split = |of: &Violation| matches!(of, Violation::ClaimInSeveralDomains { .. });
+    assert!(found.iter().any(split), "{found:?}");
+}
+
+#[test]
+fn volumes_of_running_pods_count() {
+    let runs = vec![(1, vec![Rule::Volume("us-east-1a", 1)])];
+    let mut cluster = cluster(vec![small_pool()], &[(2, with_rule(1, Rule::Volume("us-east-1a", 0)))]);
+    with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 6, pods: runs }]);
+    // Two of three are taken.
+    cluster.nodes[0].allocatable.set(ResourceName::attachments_of(EBS_DRIVER).as_str(), 3);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    assert_eq!((planned.plan.existing[0].pods.len(), planned.plan.nodes.len()), (1, 1));
+    let mut broken = planned.plan.clone();
+    broken.nodes.clear();
+    broken.existing[0].pods = vec![0, 1];
+    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO).violations;
+    let overfull = |of: &Violation| matches!(of, Violation::ExistingNodeOvercommitted { resource, .. } if resource.starts_with("attachable"));
+    assert!(found.iter().any(overfull), "{found:?}");
+}
+
+#[test]
+fn a_node_full_of_volumes_takes_pods_without_any() {
+    // A limit below what runs, and no limit at all.
+    for limit in [1, 0] {
+        let mut cluster = cluster(vec![small_pool()], &[(1, spec(3))]);
+        let runs = vec![(1, vec![Rule::Volume("us-east-1a", 2)])];
+        with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 3, pods: runs }]);
+        limit_volumes(&mut cluster, &[limit]);
+        let planned = planned_within(&cluster, 100_000);
+        check(&cluster, &planned).expect("a sound plan");
+        assert_eq!((planned.plan.existing.len(), planned.plan.nodes.len()), (1, 0), "limit {limit}");
+    }
+}
+
+#[test]
+fn a_claim_is_attached_once_to_a_node() {
+    let cluster_of = |rule: &Rule| {
+        let mut cluster = cluster(vec![small_pool()], &[(1, with_rule(1, rule.clone()))]);
+        with_standing(&mut cluster, &[Standing { zone: "us-east-1b", cores: 4, pods: vec![(1, vec![Rule::Claim(0)]); 2] }]);
+        cluster.nodes[0].allocatable.set(ResourceName::attachments_of(EBS_DRIVER).as_str(), 2);
+        cluster
+    };
+    // Two running pods have one volume between them, which leaves room for one more.
+    for rule in [Rule::Volume("us-east-1b", 0), Rule::Claim(0)] {
+        let cluster = cluster_of(&rule);
+        let planned = planned_within(&cluster, 100_000);
+        check(&cluster, &planned).expect("a sound plan");
+        assert_eq!((planned.plan.existing.len(), planned.plan.nodes.len()), (1, 0), "{rule:?}");
+    }
+}
+
+#[test]
+fn ports_of_daemon_sets_are_taken() {
+    let port = |rules: &[Rule]| with_rules(spec(1), rules);
+    let mut cluster = cluster(vec![small_pool()], &[(1, port(&[Rule::Port(80)])), (1, port(&[Rule::Port(81)]))]);
+    cluster.daemon_sets = vec![daemon_set("web", with_rules(spec(0), &[Rule::Port(80)]))];
+    with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 3, pods: Vec::new() }]);
+    let planned = planned_within(&cluster, 100_000);
+    check(&cluster, &planned).expect("a sound plan");
+    let [left] = planned.plan.unplaced.as_slice() else { panic!("{:?}", planned.plan.unplaced) };
+    assert_eq!((left.pod, left.why), (0, crate::domain::plan::WhyLeft::Impossible));
+    assert!(left.reasons[0].starts_with("takes port 80/TCP of its node, which is taken"), "{left:?}");
+    // The verifier sees it too.
+    let mut broken = planned.plan.clone();
+    broken.unplaced.clear();
+    broken.existing[0].pods.push(0);
+    broken.existing[0].pods.sort_unstable();
+    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO).violations;
+    assert!(found.iter().any(|of| matches!(of, Violation::HostPort { .. })), "{found:?}");
+}
+
 #[test]
 fn zones_and_nodes_at_once() {
     let web = PodSpec { spreads: vec![spread(labels::ZONE, 1, 0), spread(labels::HOSTNAME, 1, 0)], ..spec(1) };
@@ -247,6 +374,10 @@ pub(super) enum Rule {
     Apart(&'static str, usize),
     Port(u16),
     Zone(&'static str),
+    /// A volume that exists in a zone, with so many others that can be attached anywhere.
+    Volume(&'static str, i64),
+    /// A claim, of which there are two, that other pods may use as well and whose volume is still to be made.
+    Claim(u16),
     /// A preference of some weight.
     Soft(i32, Box<Rule>),
 }
@@ -259,10 +390,12 @@ fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
         3 => (key(), 0..workloads).prop_map(|(key, of)| Rule::Apart(key, of)),
         1 => (80_u16..82).prop_map(Rule::Port),
         1 => prop_oneof![Just("us-east-1a"), Just("us-east-1b")].prop_map(Rule::Zone),
+        1 => (prop_oneof![Just("us-east-1a"), Just("us-east-1b")], 0_i64..16).prop_map(|(zone, others)| Rule::Volume(zone, others)),
+        1 => (0_u16..2).prop_map(Rule::Claim),
     ];
     let weight = prop_oneof![2 => Just(None), 1 => (1_i32..=100).prop_map(Some)];
     (rule, weight).prop_map(|(rule, weight)| match weight {
-        Some(weight) if !matches!(rule, Rule::Port(_)) => Rule::Soft(weight, Box::new(rule)),
+        Some(weight) if !matches!(rule, Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_)) => Rule::Soft(weight, Box::new(rule)),
         _ => rule,
     })
 }
@@ -285,14 +418,36 @@ pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
                     Rule::Near(key, of) => Wish::Near(term(key, *of)),
                     Rule::Apart(key, of) => Wish::Apart(term(key, *of)),
                     Rule::Zone(zone) => Wish::Node(required(&[(labels::ZONE, In, &[zone])])),
-                    Rule::Port(_) | Rule::Soft(..) => continue,
+                    Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_) | Rule::Soft(..) => continue,
                 };
                 spec.preferences.push(Preference { weight: *weight, wish });
+            }
+            Rule::Volume(zone, others) => {
+                let places = vec![required(&[(labels::ZONE, In, &[zone])])];
+                attach(&mut spec, others + 1);
+                spec.volumes.push(PodVolume { name: format!("data-{zone}"), places, shared: None, fault: None });
+            }
+            Rule::Claim(number) => {
+                let name = format!("claim-{number}");
+                if spec.volumes.iter().all(|volume| volume.name != name) {
+                    attach(&mut spec, 1);
+                    let shared = SharedClaim {
+                        claim: format!("default/{name}"),
+                        attachment: Some(ResourceName::attachments_of(EBS_DRIVER)),
+                        settled_by: Some(labels::ZONE.to_owned()),
+                    };
+                    spec.volumes.push(PodVolume { name, places: Vec::new(), shared: Some(shared), fault: None });
+                }
             }
             Rule::Zone(zone) => spec = PodSpec { ..with_terms(spec, &[&[(labels::ZONE, In, &[zone])]]) },
         }
     }
     spec
+}
+
+fn attach(spec: &mut PodSpec, volumes: i64) {
+    let name = ResourceName::attachments_of(EBS_DRIVER);
+    spec.requests.set(name.as_str(), spec.requests.get(name.as_str()) + volumes);
 }
 
 pub(super) fn workloads(count: usize, pods: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(usize, PodSpec)>> {
@@ -317,13 +472,19 @@ pub(super) fn standing(workloads: usize) -> impl Strategy<Value = Vec<Standing>>
     proptest::collection::vec(node, 0..3)
 }
 
+/// The volumes of a pod that runs are made.
+fn running(mut spec: PodSpec) -> PodSpec {
+    spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut()).for_each(|shared| shared.settled_by = None);
+    spec
+}
+
 pub(super) fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
     for (at, of) in nodes.iter().enumerate() {
         let pods = of.pods.iter().enumerate().map(|(number, (workload, rules))| BoundPod {
             namespace: "default".to_owned(),
             name: format!("running-{at}-{number}"),
             labels: Arc::new(Labels::from([("app".to_owned(), format!("w{workload}"))])),
-            spec: Arc::new(with_rules(spec(1), rules)),
+            spec: Arc::new(running(with_rules(spec(1), rules))),
             of_daemon_set: false,
         });
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -344,6 +505,17 @@ pub(super) fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
             state: NodeState::Ready,
             pods: pods.collect(),
         });
+    }
+}
+
+/// How many volumes each node that exists can have; 0 for a node that does not say.
+fn attach_limits() -> impl Strategy<Value = Vec<i64>> {
+    proptest::collection::vec(prop_oneof![Just(0_i64), 1_i64..24], 3)
+}
+
+fn limit_volumes(cluster: &mut ClusterView, limits: &[i64]) {
+    for (node, &limit) in cluster.nodes.iter_mut().zip(limits).filter(|(_, limit)| **limit > 0) {
+        node.allocatable.set(ResourceName::attachments_of(EBS_DRIVER).as_str(), limit);
     }
 }
 
@@ -408,6 +580,7 @@ proptest! {
         nodes in prop_oneof![Just(Vec::new()), standing(3)],
         reserved in reservations(),
         dollars in dollars(),
+        limits in attach_limits(),
     ) {
         let mut pods = pods;
         let mut left = if nodes.is_empty() { 4 } else { 3 };
@@ -421,6 +594,7 @@ proptest! {
         let mut cluster = cluster(vec![small], &pods);
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
+        limit_volumes(&mut cluster, &limits);
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
         let kinds = &planned.demand.worth;
@@ -446,6 +620,8 @@ proptest! {
         nodes in standing(5),
         reserved in reservations(),
         dollars in dollars(),
+        limits in attach_limits(),
+        daemon_port in proptest::option::of(80_u16..82),
         work in prop_oneof![Just(30), Just(300), Just(3_000)],
         seed in 0_usize..1_000,
     ) {
@@ -454,6 +630,9 @@ proptest! {
         let mut cluster = cluster(vec![limited], &pods);
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
+        limit_volumes(&mut cluster, &limits);
+        let daemon = daemon_port.map(|port| daemon_set("web", with_rules(spec(0), &[Rule::Port(port)])));
+        cluster.daemon_sets.extend(daemon);
         let planned = planned_within(&cluster, work);
         check(&cluster, &planned)?;
         let mut order: Vec<usize> = (0..cluster.pods.len()).collect();

@@ -15,6 +15,7 @@ mod preferences;
 mod reservations;
 mod topology;
 mod violation;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::{Candidate, Plan, PlannedNode};
-use crate::domain::pod::PodSpec;
+use crate::domain::pod::{Pod, PodSpec};
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint;
 use crate::domain::topology::HostPort;
@@ -75,9 +76,10 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
             count_one(capacities.entry(&pool.name).or_default(), &capacity, price);
         }
     }
-    existing::check(cluster, plan, &mut found);
+    existing::check(&site, plan, &mut found);
     let state = topology::State::new(&site, plan);
     topology::check(&site, &state, plan, &mut found);
+    volumes::check(&state, &mut found);
     preferences::check(&site, plan, &preferences::unmet(&site, &state), &mut found);
     check_ports(&site, plan, &mut found);
     for node in &cluster.nodes {
@@ -207,6 +209,9 @@ fn check_node(
             && let Some(other) = site.concrete(pool, candidate, &node.labels)
         {
             check_offering(site, pool, index, node, &other, &requests, &mut problems);
+            if let Some(port) = volumes::taken_by_daemons(pods_of(site, node), &other) {
+                problems.push(Violation::HostPort { node: format!("node {index}"), port: port.to_string() });
+            }
         }
         found.extend(problems.into_iter().map(|problem| Violation::CandidateUnfit {
             node: index,
@@ -230,27 +235,27 @@ fn check_offering(
 ) {
     found.extend(concrete.faults(index, pool));
     let mut met: BTreeMap<*const PodSpec, bool> = BTreeMap::new();
-    for pod in node.pods.iter().filter_map(|&pod| site.cluster.pods.get(pod)) {
+    for pod in pods_of(site, node) {
         let meets = met
             .entry(std::sync::Arc::as_ptr(&pod.spec))
             .or_insert_with(|| pod.spec.node_alternatives.iter().any(|wanted| satisfies(&concrete.labels, wanted)));
         if !*meets {
             found.push(Violation::NodeAffinity { node: index, pod: pod.full_name() });
         }
-        let volumes = &pod.spec.volume_alternatives;
-        if !volumes.is_empty() && !volumes.iter().any(|wanted| satisfies(&concrete.labels, wanted)) {
-            found.push(Violation::Volume { node: index, pod: pod.full_name() });
+        if let Some(volume) = volumes::first_detached(&pod.spec, &concrete.labels) {
+            found.push(Violation::Volume { node: index, pod: pod.full_name(), volume: volume.name.clone() });
         }
     }
-    let mut wanted = requests.clone();
+    let mut wanted = volumes::attached_once(requests, pods_of(site, node).map(|pod| &*pod.spec));
     wanted.add(&concrete.daemons);
-    for (resource, amount) in wanted.iter() {
-        let offered = concrete.allocatable.get(resource.as_str());
-        if amount > offered && !(resource.is_attachment() && offered == 0) {
-            let resource = resource.to_string();
-            found.push(Violation::Overcommitted { node: index, resource, wanted: amount, allocatable: offered });
-        }
+    for (resource, wanted, allocatable) in volumes::excess(&wanted, &concrete.allocatable) {
+        found.push(Violation::Overcommitted { node: index, resource, wanted, allocatable });
     }
+}
+
+fn pods_of<'a>(site: &Site<'a>, node: &'a PlannedNode) -> impl Iterator<Item = &'a Pod> + use<'a> {
+    let cluster = site.cluster;
+    node.pods.iter().filter_map(|&pod| cluster.pods.get(pod))
 }
 
 /// No two pods of a node take one port; DaemonSets that run on a planned node count.
@@ -266,7 +271,8 @@ fn check_ports(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
     }
     for used in &plan.existing {
         let Some(node) = site.cluster.nodes.get(used.node) else { continue };
-        let running: Vec<&HostPort> = node.pods.iter().flat_map(|pod| &pod.spec.host_ports).collect();
+        let mut running: Vec<&HostPort> = node.pods.iter().flat_map(|pod| &pod.spec.host_ports).collect();
+        running.extend(existing::daemons_of(site.cluster, node).flat_map(|daemon| &daemon.spec.host_ports));
         report_ports(&node.name, &ports_of(&used.pods), &running, found);
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
-use crate::domain::resources::ResourceName;
-use crate::domain::selector::PodSelector;
+use crate::domain::resources::{ATTACHMENTS, ResourceName};
+use crate::planning::terms::Term;
 
 /// Values and names that a sentence lists before it says how many more there are.
 const MOST_LISTED: usize = 4;
@@ -26,11 +26,12 @@ pub(super) fn listed(names: &BTreeSet<String>) -> String {
     }
 }
 
-/// `pods with app=web`.
-pub(super) fn pods_of(selector: &PodSelector) -> String {
-    match &selector.labels {
-        Some(labels) => format!("pods with {labels}"),
-        None => "no pod".to_owned(),
+/// `pods with app=web`, `pods of the claim shop/data`.
+pub(super) fn pods_of(term: &Term) -> String {
+    match (&term.claim, &term.selector.labels) {
+        (Some(claim), _) => format!("pods of the claim {claim}"),
+        (None, Some(labels)) => format!("pods with {labels}"),
+        (None, None) => "no pod".to_owned(),
     }
 }
 
@@ -61,7 +62,25 @@ pub(super) fn amount(resource: &str, amount: i64) -> String {
         ResourceName::PODS => format!("{amount} {}", plural("pod slot")),
         ResourceName::NODES => format!("{amount} {}", plural("node")),
         ResourceName::COST => format!("${}/h", UsdPerHour::from_micros(amount)),
-        other => format!("{amount} {other}"),
+        other => match other.strip_prefix(ATTACHMENTS) {
+            Some(driver) => format!("{amount} attached {} of {driver}", plural("volume")),
+            None => format!("{amount} {other}"),
+        },
+    }
+}
+
+/// The same without rounding: what is said is what has to be set.
+pub(super) fn exact_amount(resource: &str, of: i64) -> String {
+    const MIB: i64 = 1 << 20;
+    let unit = match resource {
+        ResourceName::MEMORY => "memory",
+        ResourceName::EPHEMERAL_STORAGE => "ephemeral storage",
+        _ => return amount(resource, of),
+    };
+    match of {
+        whole if (i128::from(whole) * 1_000) % (1 << 30) == 0 && whole != 0 => amount(resource, of),
+        whole if whole % MIB == 0 => format!("{} MiB of {unit}", whole / MIB),
+        _ => format!("{of} bytes of {unit}"),
     }
 }
 
@@ -87,10 +106,24 @@ mod tests {
             (ResourceName::PODS, 29, "29 pod slots"),
             (ResourceName::COST, 1_500_000, "$1.5000/h"),
             ("nvidia.com/gpu", 8, "8 nvidia.com/gpu"),
+            ("attachable-volumes-csi-ebs.csi.aws.com", 1, "1 attached volume of ebs.csi.aws.com"),
         ];
         for (resource, number, expected) in cases {
             assert_eq!(amount(resource, number), expected);
         }
+    }
+
+    #[test]
+    fn what_has_to_be_set_is_not_rounded() {
+        let cases = [
+            (3_758_096_384, "3.5 GiB of memory"),
+            (7_577 << 20, "7577 MiB of memory"),
+            ((1 << 30) + 1, "1073741825 bytes of memory"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(exact_amount(ResourceName::MEMORY, number), expected);
+        }
+        assert_eq!(exact_amount(ResourceName::CPU, 2_500), "2.5 cores");
     }
 
     #[test]

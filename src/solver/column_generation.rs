@@ -18,6 +18,7 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::solver::aggregation::Rows;
 use crate::solver::choices;
 use crate::solver::choices::ChoiceBound;
 use crate::solver::control::Control;
@@ -39,17 +40,23 @@ const SETTLED_SHAPES: usize = 12;
 const SETTLING_ROUNDS: usize = 6;
 /// A light pass is followed by another one when it lowers the master's objective by this share.
 const WORTHWHILE: f64 = 1e-4;
-/// Beam widths, one after the other as the bound stalls.
-const WIDTHS: [usize; 5] = [0, 30, 150, 800, 4000];
-/// How many of [`WIDTHS`] a branch of more than [`CLASSES_OF_A_NARROW_BRANCH`] classes uses: there are many branches, and each
+/// Beam widths of the deviation search and work of the core tables, one after the other as the bound stalls.
+const EFFORTS: [(usize, u64); 5] =
+    [(0, 60_000_000), (30, 100_000_000), (150, 300_000_000), (800, 1_000_000_000), (4_000, 2_000_000_000)];
+/// How many of [`EFFORTS`] a branch of more than [`CLASSES_OF_A_NARROW_BRANCH`] classes uses: there are many branches, and each
 /// needs a bound only.
-const WIDTHS_OF_A_BRANCH: usize = 3;
-/// See [`WIDTHS_OF_A_BRANCH`].
+const EFFORTS_OF_A_BRANCH: usize = 3;
+/// From so many classes on core tables are used.
+const CLASSES_OF_CORES: usize = 80;
+/// Work of a core table in a branch at most.
+const CORE_OF_A_BRANCH: u64 = 3_000_000;
+/// See [`EFFORTS_OF_A_BRANCH`].
 const CLASSES_OF_A_NARROW_BRANCH: usize = 20;
 
 /// The restricted master problem.
 pub(super) struct Master<'a> {
     reduced: &'a Reduced,
+    rows: Rows,
     lp: Lp,
     /// Pattern columns, in LP order after the fixed ones.
     pub(super) patterns: Vec<Pattern>,
@@ -101,17 +108,23 @@ pub(super) struct DualPoint {
 
 impl<'a> Master<'a> {
     pub(super) fn new(reduced: &'a Reduced, scarcity: &[f64]) -> Self {
-        let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
-        let mut lp = Lp::new(&rows(reduced));
-        lp.use_primal_simplex();
         let exchanges = exchanges(reduced, scarcity);
-        let columns = fixed_columns(reduced, &exchanges, unit);
+        Self::with_rows(reduced, Rows::each(reduced.classes()), exchanges)
+    }
+
+    /// A master whose rows stand for several classes each; `exchanges` are between rows.
+    pub(super) fn with_rows(reduced: &'a Reduced, rows: Rows, exchanges: Vec<Exchange>) -> Self {
+        let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
+        let mut lp = Lp::new(&bounds(reduced, &rows));
+        lp.use_primal_simplex();
+        let columns = fixed_columns(reduced, &rows, &exchanges, unit);
         lp.add_columns(&columns);
         for (at, choice) in reduced.choices.iter().enumerate() {
             lp.set_column(reduced.classes() + at, choice.lower as f64, choice.upper as f64);
         }
         Self {
             reduced,
+            rows,
             lp,
             patterns: Vec::new(),
             forbidden: Vec::new(),
@@ -131,7 +144,7 @@ impl<'a> Master<'a> {
         let mut columns = Vec::new();
         for pattern in patterns {
             if self.known.insert(pattern.clone()) {
-                columns.push(pattern_column(self.reduced, &pattern, self.unit));
+                columns.push(pattern_column(self.reduced, &self.rows, &pattern, self.unit));
                 self.patterns.push(pattern);
                 self.forbidden.push(false);
             }
@@ -197,9 +210,9 @@ impl<'a> Master<'a> {
 
     /// Sets what is left of the side rows.
     pub(super) fn set_limits(&mut self, limits: &[i64]) {
-        let classes = self.reduced.classes();
+        let first = self.rows.len();
         for (row, &limit) in limits.iter().enumerate() {
-            self.lp.set_row(classes + row, f64::NEG_INFINITY, limit as f64);
+            self.lp.set_row(first + row, f64::NEG_INFINITY, limit as f64);
         }
     }
 
@@ -218,15 +231,16 @@ impl<'a> Master<'a> {
             self.lp.set_time_limit(seconds);
         }
         let status = self.lp.solve();
-        control.spend(self.lp.iterations() * (2 * self.reduced.classes() as u64 + 50) + 100);
+        control.spend(self.lp.iterations() * (2 * self.rows.len() as u64 + 50) + 100);
         self.infeasible = status == LpStatus::Infeasible;
         if status != LpStatus::Optimal {
             return None;
         }
         let (values, mut duals) = self.lp.solution();
-        let of_rows = duals.split_off(self.reduced.classes());
+        let of_rows = duals.split_off(self.rows.len());
         let side_duals: Vec<f64> = of_rows.iter().take(self.reduced.limits.len()).map(|mu| mu.min(0.0)).collect();
         duals.iter_mut().for_each(|pi| *pi = pi.max(0.0));
+        let duals = self.rows.to_classes(&duals);
         let mut objective = 0.0;
         for (class, &value) in values.iter().take(duals.len()).enumerate() {
             objective += value * self.reduced.penalty[class] as f64 / self.unit;
@@ -274,9 +288,9 @@ impl<'a> Master<'a> {
     /// The program over `patterns` with integer columns (artificial, choices, exchange, patterns) and a start of `values` nodes per
     /// pattern; the columns of the choices follow those of the classes.
     pub(super) fn integer_program(&self, patterns: &[Pattern], values: &[f64], unplaced: &[u32], choices: &[i64]) -> Lp {
-        let mut lp = Lp::new(&rows(self.reduced));
-        let mut columns = fixed_columns(self.reduced, &self.exchanges, self.unit);
-        columns.extend(patterns.iter().map(|pattern| pattern_column(self.reduced, pattern, self.unit)));
+        let mut lp = Lp::new(&bounds(self.reduced, &self.rows));
+        let mut columns = fixed_columns(self.reduced, &self.rows, &self.exchanges, self.unit);
+        columns.extend(patterns.iter().map(|pattern| pattern_column(self.reduced, &self.rows, pattern, self.unit)));
         lp.add_columns(&columns);
         for (at, choice) in self.reduced.choices.iter().enumerate() {
             lp.set_column(self.first_choice + at, choice.lower as f64, choice.upper as f64);
@@ -346,37 +360,38 @@ impl<'a> Master<'a> {
     }
 }
 
-/// Bounds of the class rows, the side rows and the choice rows.
-fn rows(reduced: &Reduced) -> Vec<(f64, f64)> {
-    let classes = reduced.demand.iter().map(|&demand| (f64::from(demand), f64::INFINITY));
+/// Bounds of the rows of classes, the side rows and the choice rows.
+fn bounds(reduced: &Reduced, rows: &Rows) -> Vec<(f64, f64)> {
+    let demand: Vec<f64> = reduced.demand.iter().map(|&demand| f64::from(demand)).collect();
+    let classes = rows.of_amounts(&demand).into_iter().map(|demand| (demand, f64::INFINITY));
     let side = reduced.limits.iter().map(|&limit| (f64::NEG_INFINITY, limit as f64));
     classes.chain(side).chain(choices::rows(reduced)).collect()
 }
 
 /// One artificial column per class, then the choices, then the exchange columns.
-fn fixed_columns(reduced: &Reduced, exchanges: &[Exchange], unit: f64) -> Vec<LpColumn> {
+fn fixed_columns(reduced: &Reduced, rows: &Rows, exchanges: &[Exchange], unit: f64) -> Vec<LpColumn> {
     let artificial = reduced.penalty.iter().enumerate().map(|(class, &penalty)| LpColumn {
         cost: penalty as f64 / unit,
         upper: f64::INFINITY,
-        entries: vec![(class, 1.0)],
+        entries: rows.entries([(class, 1.0)]),
     });
     let exchange = exchanges.iter().map(|exchange| LpColumn {
         cost: 0.0,
         upper: f64::INFINITY,
         entries: vec![(exchange.from, -1.0), (exchange.to, f64::from(exchange.copies))],
     });
-    let entries = choices::entries(reduced, reduced.classes() + reduced.limits.len());
+    let entries = choices::entries(reduced, rows.len() + reduced.limits.len());
     let chosen = reduced.choices.iter().zip(entries).map(|(choice, mut entries)| {
-        entries.extend(choice.demand.iter().map(|&(class, pods)| (class, -f64::from(pods))));
+        entries.extend(rows.entries(choice.demand.iter().map(|&(class, pods)| (class, -f64::from(pods)))));
         LpColumn { cost: choice.cost as f64 / unit, upper: choice.upper as f64, entries }
     });
     artificial.chain(chosen).chain(exchange).collect()
 }
 
-fn pattern_column(reduced: &Reduced, pattern: &Pattern, unit: f64) -> LpColumn {
+fn pattern_column(reduced: &Reduced, rows: &Rows, pattern: &Pattern, unit: f64) -> LpColumn {
     let shape = &reduced.shapes[pattern.shape];
-    let mut entries: Vec<(usize, f64)> = pattern.counts.iter().map(|&(c, n)| (c, f64::from(n))).collect();
-    entries.extend(shape.usage.iter().map(|&(row, amount)| (reduced.classes() + row, amount as f64)));
+    let mut entries = rows.entries(pattern.counts.iter().map(|&(class, n)| (class, f64::from(n))));
+    entries.extend(shape.usage.iter().map(|&(row, amount)| (rows.len() + row, amount as f64)));
     LpColumn { cost: shape.cost as f64 / unit, upper: f64::INFINITY, entries }
 }
 
@@ -389,7 +404,7 @@ fn may_stand_in(reduced: &Reduced, from: usize, to: usize) -> bool {
     reduced.most_per_node[to] == u32::MAX && reduced.rules_of[to].is_empty() && !reduced.rules_of[from].iter().any(needed)
 }
 
-fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
+pub(super) fn exchanges(reduced: &Reduced, scarcity: &[f64]) -> Vec<Exchange> {
     let n = reduced.classes();
     let size = |class: usize| -> f64 { reduced.request_of(class).iter().zip(scarcity).map(|(&r, s)| r as f64 * s).sum() };
     let sizes: Vec<f64> = (0..n).map(size).collect();
@@ -430,6 +445,8 @@ pub(super) struct Relaxed {
 pub(super) enum Place {
     /// On the whole program.
     Root,
+    /// On a part of it, for a packing.
+    Part,
     /// On a branch of it.
     Branch,
 }
@@ -458,12 +475,12 @@ pub(super) fn column_generation(
 ) -> Option<Relaxed> {
     let mut best = start;
     let mut alpha: f64 = 0.7;
-    let mut width = 0;
+    let mut effort = 0;
     let mut stalled = 0;
     let mut solution = master.solve(control)?;
     let unit = master.unit;
     let narrow = place == Place::Branch && master.reduced.classes() > CLASSES_OF_A_NARROW_BRANCH;
-    let widths = if narrow { WIDTHS_OF_A_BRANCH } else { WIDTHS.len() };
+    let efforts = if narrow { EFFORTS_OF_A_BRANCH } else { EFFORTS.len() };
     let report = |best: &DualPoint, control: &mut Control<'_>| {
         if place == Place::Root {
             control.raise_bound(round_up(best.bound * unit), Stage::ColumnGeneration);
@@ -482,8 +499,15 @@ pub(super) fn column_generation(
         if control.used() >= until || control.stop().is_some() {
             return Some(Relaxed { best, solution, ended: Ended::Budget });
         }
-        let effort =
-            Effort { width: WIDTHS[width], threshold: (0.3 * gap).clamp(0.4 * tolerance, 0.02), keep: 3, through_classes: true };
+        let (beam, core) = EFFORTS[effort];
+        // Where there are few classes the deviation search is exact sooner than a table is filled.
+        let core = match place {
+            _ if master.reduced.classes() < CLASSES_OF_CORES => 0,
+            Place::Branch => core.min(CORE_OF_A_BRANCH),
+            Place::Root | Place::Part => core,
+        };
+        let threshold = (0.3 * gap).clamp(0.4 * tolerance, 0.02);
+        let looking = Effort { width: beam, core, threshold, keep: 3, through_classes: true };
         let blend = |a: &[f64], b: &[f64], scale: f64| -> Vec<f64> {
             a.iter().zip(b).map(|(centre, outer)| alpha * scale * centre + (1.0 - alpha) * outer).collect()
         };
@@ -493,7 +517,7 @@ pub(super) fn column_generation(
         let duals = blend(&best.duals, &solution.duals, level);
         let side_duals = blend(&best.side_duals, &solution.side_duals, 1.0);
         let allowance = master.allowances(&side_duals);
-        let mut generated = generator.generate(&duals, &allowance, effort);
+        let mut generated = generator.generate(&duals, &allowance, looking);
         control.spend(generated.work);
         control.statistics.iterations += 1;
         let point = master.farley(&duals, &side_duals, generated.ratio, control);
@@ -509,7 +533,7 @@ pub(super) fn column_generation(
         let mut fresh = improving(master, &generated, &outer, &solution);
         if fresh.is_empty() {
             // The smoothed point sees nothing that the master would take: look at the master's own duals.
-            generated = generator.generate(&solution.duals, &outer, effort);
+            generated = generator.generate(&solution.duals, &outer, looking);
             control.spend(generated.work);
             let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio, control);
             if point.bound > best.bound {
@@ -519,10 +543,10 @@ pub(super) fn column_generation(
             alpha *= 0.5;
             fresh = improving(master, &generated, &outer, &solution);
             if fresh.is_empty() {
-                if width + 1 == widths {
+                if effort + 1 == efforts {
                     return Some(Relaxed { best, solution, ended: Ended::Stalled });
                 }
-                width += 1;
+                effort += 1;
                 stalled = 0;
                 continue;
             }
@@ -530,7 +554,7 @@ pub(super) fn column_generation(
         fresh.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
         let added = master.add(fresh.into_iter().take(batch).map(|(_, pattern)| pattern));
         control.statistics.columns += added as u64;
-        if added == 0 && width + 1 == widths {
+        if added == 0 && effort + 1 == efforts {
             return Some(Relaxed { best, solution, ended: Ended::Stalled });
         }
         let previous = solution.objective;
@@ -540,8 +564,8 @@ pub(super) fn column_generation(
         solution = settle(master, generator, &best, &worst, solution, until, control)?;
         let moved = (previous - solution.objective).max(0.0) / previous + (best.bound - before).max(0.0) / previous;
         stalled = if moved < 2e-4 { stalled + 1 } else { 0 };
-        if (stalled >= 4 || added == 0) && width + 1 < widths {
-            width += 1;
+        if (stalled >= 4 || added == 0) && effort + 1 < efforts {
+            effort += 1;
             stalled = 0;
         }
     }

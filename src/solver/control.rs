@@ -27,6 +27,21 @@ impl<'a> Control<'a> {
         self.config.seed
     }
 
+    pub(super) fn clock(&self) -> Clock<'a> {
+        self.clock
+    }
+
+    /// The limits of one of `parts` that are solved side by side, in `rounds` one after the other, before `until` of the budget is used.
+    pub(super) fn budget(&self, until: f64, parts: usize, rounds: usize) -> SolveConfig {
+        let share = (until - self.used()).max(0.0);
+        SolveConfig {
+            gap: 0.0,
+            work_limit: self.config.work_limit.map(|limit| (limit as f64 * share / parts.max(1) as f64) as u64),
+            deadline: self.config.deadline.map(|limit| limit.mul_f64(share / rounds.max(1) as f64)),
+            seed: self.config.seed,
+        }
+    }
+
     pub(super) fn elapsed(&self) -> Duration {
         (self.clock)()
     }

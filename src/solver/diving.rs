@@ -162,7 +162,7 @@ fn step_solution(
                 *allowed = f64::INFINITY;
             }
         }
-        let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
+        let effort = Effort { width: 0, core: 0, threshold: 0.0, keep: 1, through_classes: false };
         let generated = generator.generate(&solution.duals, &allowance, effort);
         control.spend(generated.work);
         let fresh = generated.patterns.into_iter().take(60).map(|(_, pattern)| pattern);

@@ -14,9 +14,9 @@ use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::packing::{Order, Packing};
 use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
-use crate::solver::relaxation::relax;
 use crate::solver::restricted_mip::restricted_mip;
 use crate::solver::solution::{FirstFit, Stage};
+use crate::solver::warm_start::warm_start;
 
 /// The restricted program is tried up to so many classes; beyond, it gains nothing in the time that there is.
 const MIP_CLASSES: usize = 120;
@@ -24,14 +24,14 @@ const MIP_CLASSES: usize = 120;
 const IDLE_MOVES: u64 = 40_000;
 /// The linear relaxation is far from solved while its bound is below the master by this share.
 const FAR: f64 = 0.1;
-/// Share of the budget for a first point from the easier program, and the gap at which it is good enough.
-const WARM_START_SHARE: f64 = 0.15;
-/// The same above [`MANY_CLASSES`], where the whole program will hardly get any further.
-const LONG_WARM_START_SHARE: f64 = 0.35;
-/// See [`LONG_WARM_START_SHARE`].
-const MANY_CLASSES: usize = 600;
-/// See [`WARM_START_SHARE`].
-const WARM_START_GAP: f64 = 0.015;
+/// Share of the budget for the first columns of the whole program, and until when at least they are sought.
+const FIRST_SHARE: f64 = 0.2;
+/// See [`FIRST_SHARE`].
+const FIRST_UNTIL: f64 = 0.4;
+/// Share of the budget for a search with the duals of the warm start.
+const WARM_SEARCH_SHARE: f64 = 0.05;
+/// Share of the budget for the first columns where the program was solved by place before.
+const SHARE_AFTER_PLACES: f64 = 0.1;
 /// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
 const CANDIDATE_RATIO: f64 = 1.2;
 
@@ -78,7 +78,7 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     };
     let mut incumbent = Incumbent { objective: i64::MAX, packing: Packing::default() };
     incumbent.offer(reduced, &start, Stage::FirstFit, control);
-    let scarcity = resource_prices(reduced);
+    let scarcity = scarcity_of(reduced);
     let unit = reduced.shapes.first().map_or(1.0, |shape| shape.cost as f64);
     let values: Vec<f64> = (0..reduced.classes())
         .map(|class| {
@@ -125,18 +125,20 @@ fn improve(
     let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
     let mut pool: BTreeSet<Pattern> = BTreeSet::new();
-    let start = match warm_start(reduced, &mut master, scarcity, &start, control) {
+    let mut until = (control.used() + FIRST_SHARE).max(FIRST_UNTIL);
+    let start = match warm_start(reduced, &mut master, scarcity, &weights, &start, incumbent, control) {
         None => start,
-        Some(point) => {
+        Some(warm) => {
+            until = control.used() + if warm.by_place { SHARE_AFTER_PLACES } else { FIRST_SHARE };
             // Its duals are good enough to judge by, long before those of the whole program are.
             let choices = incumbent.packing.choices.clone();
-            let guide = worth_buying(reduced, &master, &mut generator, &point.duals, &point.side_duals, scarcity, choices);
-            search(reduced, incumbent.packing.clone(), incumbent, &guide, 0.1, &mut pool, control);
+            let (duals, side_duals) = (&warm.point.duals, &warm.point.side_duals);
+            let guide = worth_buying(reduced, &master, &mut generator, duals, side_duals, scarcity, choices);
+            search(reduced, incumbent.packing.clone(), incumbent, &guide, WARM_SEARCH_SHARE, &mut pool, control);
             master.add(incumbent.packing.nodes.iter().cloned());
-            point
+            warm.point
         }
     };
-    let until = (control.used() + 0.2).max(0.4);
     let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, until, control, Place::Root) else {
         return values.to_vec();
     };
@@ -197,34 +199,8 @@ fn improve(
     relaxed.best.duals.iter().map(|pi| pi * unit).collect()
 }
 
-/// A dual point and first columns from the program without the distinctions that choices make; `None` where there are none.
-fn warm_start(
-    reduced: &Reduced,
-    master: &mut Master<'_>,
-    scarcity: &[f64],
-    start: &DualPoint,
-    control: &mut Control<'_>,
-) -> Option<DualPoint> {
-    let relaxation = relax(reduced)?;
-    let smaller = &relaxation.reduced;
-    let mut of_classes = vec![0.0; smaller.classes()];
-    for (class, &merged) in relaxation.class_of.iter().enumerate() {
-        of_classes[merged] = start.duals[class];
-    }
-    let point = DualPoint { duals: of_classes, ..start.clone() };
-    let mut generator = Generator::new(smaller, &weights(smaller, scarcity));
-    let mut easier = Master::new(smaller, scarcity);
-    let share = if reduced.classes() > MANY_CLASSES { LONG_WARM_START_SHARE } else { WARM_START_SHARE };
-    let until = control.used() + share;
-    let found = column_generation(&mut easier, &mut generator, point, WARM_START_GAP, until, control, Place::Root)?;
-    let used = easier.patterns.iter().zip(&found.solution.values).filter(|(_, value)| **value > 1e-6);
-    let moved: Vec<Pattern> = used.flat_map(|(pattern, _)| relaxation.moved(reduced, pattern)).collect();
-    master.add(moved);
-    Some(DualPoint { duals: relaxation.spread(&found.best.duals), ..found.best })
-}
-
 /// The guide of the greedy rules at the master's duals: only shapes whose best pattern is nearly worth its cost.
-fn worth_buying(
+pub(super) fn worth_buying(
     reduced: &Reduced,
     master: &Master<'_>,
     generator: &mut Generator<'_>,
@@ -234,7 +210,7 @@ fn worth_buying(
     choices: Vec<i64>,
 ) -> Guide {
     let allowance = master.allowances(side_duals);
-    let effort = Effort { width: 0, threshold: 0.0, keep: 1, through_classes: false };
+    let effort = Effort { width: 0, core: 0, threshold: 0.0, keep: 1, through_classes: false };
     let ratios = generator.generate(duals, &allowance, effort).ratios;
     let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
     let values: Vec<f64> = duals.iter().map(|pi| pi * master.unit).collect();
@@ -261,7 +237,7 @@ fn search(
 /// Prices of the dimensions: the duals of covering the total demand by whole capacities, micro-dollars per unit.
 ///
 /// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
-fn resource_prices(reduced: &Reduced) -> Vec<f64> {
+pub(super) fn scarcity_of(reduced: &Reduced) -> Vec<f64> {
     let total: Vec<f64> = (0..reduced.dimensions)
         .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.most_demand[c])).sum::<f64>())
         .collect();
@@ -300,7 +276,7 @@ fn resource_prices(reduced: &Reduced) -> Vec<f64> {
 }
 
 /// How much of the money each dimension carries, to choose those of the dense tables.
-fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
+pub(super) fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
     (0..reduced.dimensions)
         .map(|d| {
             let asked = |c: usize| reduced.request_of(c)[d] as f64 * f64::from(reduced.most_demand[c]);
@@ -310,7 +286,7 @@ fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>, choices: Vec<i64>) -> Guide {
+pub(super) fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>, choices: Vec<i64>) -> Guide {
     let n = reduced.classes();
     let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
     let by = |key: &dyn Fn(usize) -> f64| {

@@ -2,12 +2,14 @@
 //!
 //! The formulation is in `models/README.md`; the names here are those of that page.
 
+mod aggregation;
 mod branching;
 mod choices;
 mod column_generation;
 pub mod compact;
 mod config;
 mod control;
+mod core_table;
 mod dense;
 mod diving;
 mod engine;
@@ -17,11 +19,14 @@ mod local_search;
 mod lp_backend;
 mod packing;
 mod pattern_generation;
+mod places;
 mod presolve;
 pub mod problem;
 mod relaxation;
 mod restricted_mip;
+mod ruled;
 pub mod solution;
+mod warm_start;
 mod whole_counts;
 
 use std::collections::BTreeMap;

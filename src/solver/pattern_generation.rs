@@ -14,10 +14,13 @@ use crate::solver::knapsack;
 use crate::solver::knapsack::Items;
 use crate::solver::packing::add_count;
 use crate::solver::presolve::Reduced;
+use crate::solver::ruled::Ruled;
 
 /// Largest number of cells of a dense table; beyond it a shape is left to the beam search.
 const DENSE_CELLS: usize = 60_000;
 
+/// Cells of a table that one piece passes in a unit of work.
+const CELLS_PER_WORK: u64 = 1_000;
 /// Work units of a linear optimum per item.
 const LINEAR_WORK: u64 = 2;
 /// Patterns that a pass over a few shapes makes in all, and of one shape at most.
@@ -43,6 +46,8 @@ pub(super) struct Pattern {
 pub(super) struct Effort {
     /// Beam width of the deviation search; 0 leaves the linear bound.
     pub(super) width: usize,
+    /// Largest work of a table over the items whose counts are open, cells times pieces; it takes the place of the deviation search.
+    pub(super) core: u64,
     /// Refine only where the bound exceeds the allowance by this relative amount.
     pub(super) threshold: f64,
     /// Patterns to return per shape.
@@ -160,15 +165,17 @@ impl<'a> Generator<'a> {
         self.most = most.iter().zip(&self.reduced.most_per_node).map(|(&most, &per_node)| most.min(per_node)).collect();
     }
 
-    /// The pattern of `counts` (classes ascending) with its value: what node rules forbid goes, and what then fits comes in.
-    fn pattern(&self, shape: usize, mut counts: Vec<(usize, u32)>, duals: &[f64]) -> (f64, Pattern) {
+    /// The pattern of `counts` (classes ascending) with its value: what node rules forbid goes, and what then fits comes in. Also
+    /// whether nothing had to go.
+    fn pattern(&self, shape: usize, mut counts: Vec<(usize, u32)>, duals: &[f64]) -> (f64, Pattern, bool) {
         let reduced = self.reduced;
         counts.retain(|entry| entry.1 > 0);
-        if !reduced.node_rules.is_empty() && reduced.make_legal(&mut counts, duals) {
+        let illegal = !reduced.node_rules.is_empty() && reduced.make_legal(&mut counts, duals);
+        if illegal {
             self.refill(shape, &mut counts, duals);
         }
         let value = counts.iter().map(|&(class, n)| duals[class] * f64::from(n)).sum();
-        (value, Pattern { shape, counts })
+        (value, Pattern { shape, counts }, !illegal)
     }
 
     /// Fills what is left of a node, by value per share of the room.
@@ -283,7 +290,7 @@ impl<'a> Generator<'a> {
             for (i, &count) in counts.iter().enumerate() {
                 items.value[i] *= 1.0 - 0.1 * f64::from(count) / f64::from(items.most[i]);
             }
-            let (value, pattern) = self.pattern(shape, items.class.iter().copied().zip(counts).collect(), duals);
+            let (value, pattern, _) = self.pattern(shape, items.class.iter().copied().zip(counts).collect(), duals);
             patterns.push((value / allowance - 1.0, pattern));
         }
         (patterns, work)
@@ -441,15 +448,26 @@ impl<'a> Generator<'a> {
         let mut add = |value: f64, counts: &[u32], items: &Items| {
             if value > allowance * (1.0 + 1e-9) {
                 let counts = items.class.iter().copied().zip(counts.iter().copied()).collect();
-                let (value, pattern) = self.pattern(shape, counts, duals);
+                let (value, pattern, _) = self.pattern(shape, counts, duals);
                 patterns.push((value / allowance - 1.0, pattern));
             }
         };
         add(value, &counts, items_for_patterns);
-        if bound <= target || effort.width == 0 {
+        if bound <= target || (effort.width == 0 && effort.core == 0) {
             return ShapeResult { bound, y, patterns, work };
         }
         let floor = target.max(if same_room { value } else { 0.0 });
+        let solved = Ruled { generator: self, shape, duals, floor, worthless: allowance * (1.0 + 1e-7), most_work: effort.core };
+        if let Some(solved) = solved.solve(&items, &room, &linear) {
+            let work = work + solved.work / CELLS_PER_WORK;
+            if same_room {
+                patterns.extend(solved.patterns.into_iter().map(|(value, pattern)| (value / allowance - 1.0, pattern)));
+            }
+            return ShapeResult { bound: solved.bound.max(floor).min(bound), y, patterns, work };
+        }
+        if effort.width == 0 {
+            return ShapeResult { bound, y, patterns, work };
+        }
         let searched = knapsack::search(&items, &room, &linear, floor, effort.width, effort.keep);
         let work = work + (effort.width * items.len()) as u64;
         if same_room {
@@ -460,8 +478,18 @@ impl<'a> Generator<'a> {
         ShapeResult { bound: searched.bound.max(floor).min(bound), y, patterns, work }
     }
 
+    /// Scarcest two dimensions, where there are two.
+    pub(super) fn dense_dimensions(&self) -> Option<(usize, usize)> {
+        self.dense_dimensions
+    }
+
+    /// The program.
+    pub(super) fn reduced(&self) -> &'a Reduced {
+        self.reduced
+    }
+
     /// Fits listed counts into a shape: its value, and whether nothing had to go.
-    fn clip(&self, shape: usize, listed: &[(usize, u32)], duals: &[f64]) -> (f64, Pattern, bool) {
+    pub(super) fn clip(&self, shape: usize, listed: &[(usize, u32)], duals: &[f64]) -> (f64, Pattern, bool) {
         let reduced = self.reduced;
         let mut left = reduced.shapes[shape].capacity.clone();
         let mut counts = Vec::with_capacity(listed.len());
@@ -476,8 +504,8 @@ impl<'a> Generator<'a> {
                 counts.push((class, count));
             }
         }
-        let (value, pattern) = self.pattern(shape, counts, duals);
-        (value, pattern, whole)
+        let (value, pattern, legal) = self.pattern(shape, counts, duals);
+        (value, pattern, whole && legal)
     }
 
     /// For each class the best pattern that holds it, over the shapes with a dense table: columns that touch every row speed the

@@ -18,6 +18,9 @@ pub(super) struct Relaxation {
     pub(super) reduced: Reduced,
     /// Class of the smaller program by class of the whole one.
     pub(super) class_of: Vec<usize>,
+    /// Per eligibility set of the whole program, by class of the smaller one: the classes that it stands for there, those that are in
+    /// the fewest sets first.
+    members: Vec<BTreeMap<usize, Vec<usize>>>,
 }
 
 /// Merges the classes of `whole`; `None` where no two are of one family.
@@ -87,7 +90,16 @@ pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
         choice_rows: whole.choice_rows.clone(),
         class_origin: first,
     };
-    Some(Relaxation { reduced, class_of })
+    let sets_of = |class: usize| whole.eligible_bits.iter().filter(|set| set.contains(class)).count();
+    let widths: Vec<usize> = (0..whole.classes()).map(sets_of).collect();
+    let members = whole.eligible.iter().map(|list| {
+        let mut of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        list.iter().for_each(|&class| of.entry(class_of[class]).or_default().push(class));
+        of.values_mut().for_each(|classes| classes.sort_by_key(|&class| (widths[class], class)));
+        of
+    });
+    let members = members.collect();
+    Some(Relaxation { reduced, class_of, members })
 }
 
 /// What classes have in common that may be merged once their families are known: request, penalty, whether nodes limit their pods,
@@ -96,7 +108,7 @@ type Likeness<'a> = (&'a [i64], i64, bool, &'a BTreeSet<usize>);
 
 /// Per class the number of its merged class: classes of one family with equal request, penalty and limit, and then those with equal
 /// requests that are eligible together.
-fn merged(whole: &Reduced) -> Vec<usize> {
+pub(super) fn merged(whole: &Reduced) -> Vec<usize> {
     let mut families: BTreeMap<(usize, &[i64], i64, u32), usize> = BTreeMap::new();
     let family: Vec<usize> = (0..whole.classes())
         .map(|class| {
@@ -133,11 +145,22 @@ impl Relaxation {
     pub(super) fn moved(&self, whole: &Reduced, pattern: &Pattern) -> Vec<Pattern> {
         let mut made = Vec::new();
         let load = crate::solver::packing::load(&self.reduced, &pattern.counts);
-        for (set, list) in whole.eligible.iter().enumerate() {
-            let member = |merged: usize| list.iter().copied().find(|&class| self.class_of[class] == merged);
-            let counts: Option<Vec<(usize, u32)>> =
-                pattern.counts.iter().map(|&(merged, count)| Some((member(merged)?, count))).collect();
-            let Some(mut counts) = counts else { continue };
+        for (set, members) in self.members.iter().enumerate() {
+            // Those that have to stand here come first: a slot of theirs is worth no less.
+            let mut counts: Vec<(usize, u32)> = Vec::new();
+            for &(merged, count) in &pattern.counts {
+                let mut left = count;
+                for &class in members.get(&merged).into_iter().flatten() {
+                    let here = left.min(whole.most_demand[class]).min(whole.most_per_node[class]);
+                    if here > 0 {
+                        counts.push((class, here));
+                        left -= here;
+                    }
+                }
+            }
+            if counts.is_empty() {
+                continue;
+            }
             let fits = |shape: &usize| {
                 let shape = &whole.shapes[*shape];
                 shape.eligible == set && load.iter().zip(&shape.capacity).all(|(load, room)| load <= room)

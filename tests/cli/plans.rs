@@ -225,6 +225,31 @@ fn scarce_supply_is_used_first_and_never_exceeded() {
 }
 
 #[test]
+fn pods_follow_their_volumes() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = run_in(root, &["plan", "-f", "examples/volumes", "--work", "300000", "-o", "json"], "");
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let zone_of = |pod: &str| {
+        let nodes = document["nodes"].as_array().expect("a list").iter();
+        let mut here = nodes.filter(|node| node["pods"].as_array().is_some_and(|pods| pods.iter().any(|of| of == pod)));
+        here.next().and_then(|node| node["zone"].as_str()).unwrap_or_else(|| panic!("{pod} is placed"))
+    };
+    assert_eq!((zone_of("shop/db-0"), zone_of("shop/db-1")), ("us-east-1b", "us-east-1c"));
+    assert_eq!(zone_of("shop/reports-0"), zone_of("shop/reports-1"));
+    let reasons = document["unplaced"].to_string();
+    assert!(reasons.contains("the PersistentVolumeClaim shop/uploads is not there"), "{reasons}");
+    let conflict = "the volume of its claim archive can be attached only where topology.kubernetes.io/zone In [us-east-1b]";
+    assert!(reasons.contains(conflict) && reasons.contains("us-east-1a"), "{reasons}");
+
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+    let path = file.path().to_str().expect("a plain path");
+    let verified = run_in(root, &["verify", path, "-f", "examples/volumes"], "");
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+}
+
+#[test]
 fn preferences_are_met_as_the_policy_says() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let planned = |policy: &str| -> Value {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use supercargo::adapters::files::manifests::{Loaded, Source, load};
 use supercargo::domain::labels;
-use supercargo::domain::pod::UnmodelledRule;
 
 use crate::load_text;
 
@@ -43,7 +42,7 @@ fn a_folder_of_yaml_and_json_becomes_a_cluster() {
     assert_eq!(pods, expected);
     // The live pod and the template say the same in different words.
     assert!(Arc::ptr_eq(&loaded.cluster.pods[0].spec, &loaded.cluster.pods[4].spec));
-    assert_eq!(loaded.cluster.pods[2].spec.unmodelled, [UnmodelledRule::Volume]);
+    assert_eq!(loaded.cluster.pods[2].spec.requests.get("attachable-volumes-csi-ebs.csi.aws.com"), 1);
     let ignored = [("ConfigMap", 1), ("CronJob", 1)].map(|(kind, count)| (kind.to_owned(), count));
     assert_eq!(loaded.ignored, BTreeMap::from(ignored));
 }
@@ -57,10 +56,11 @@ fn what_is_assumed_is_said() {
         "1 pod is on a node that is not in the input",
         "DaemonSet `kube-system/agent` has 1 pods in the input but is not there itself",
         "there is no NodePool in the input",
+        "there is no StorageClass in the input",
     ] {
         assert!(loaded.notices.iter().any(|notice| notice.contains(fragment)), "{fragment}: {:?}", loaded.notices);
     }
-    assert_eq!(loaded.notices.len(), 5, "{:?}", loaded.notices);
+    assert_eq!(loaded.notices.len(), 6, "{:?}", loaded.notices);
     let pool = &loaded.cluster.node_pools[0];
     assert_eq!(pool.requirements.get(labels::ARCH).map(ToString::to_string).as_deref(), Some("In [amd64]"));
     assert!(loaded.cluster.node_classes.contains_key("default"));

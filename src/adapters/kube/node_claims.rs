@@ -58,6 +58,8 @@ fn node_claim(pool: &NodePool, node: &PlannedNode) -> NodeClaim {
             requests: Some(
                 requests
                     .iter()
+                    // No node reports attachments among its resources.
+                    .filter(|(name, _)| !name.is_attachment())
                     .map(|(name, amount)| (name.to_string(), Quantity(quantity_text(name.as_str(), amount))))
                     .collect(),
             ),

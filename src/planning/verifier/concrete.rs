@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::Violation;
+use super::{Violation, volumes};
 use crate::domain::allocatable;
 use crate::domain::catalog::{CapacityType, Catalog, InstanceType, Offering, PriceKind};
 use crate::domain::cluster::ClusterView;
@@ -91,7 +91,7 @@ impl Concrete {
             let taken = if resource == ResourceName::NODES { 1 } else { self.capacity.get(resource) };
             taken <= limit
         });
-        self.faults(0, pool).is_empty() && self.daemons.fits_in(&self.allocatable) && within_limits
+        self.faults(0, pool).is_empty() && volumes::excess(&self.daemons, &self.allocatable).is_empty() && within_limits
     }
 }
 
@@ -131,7 +131,7 @@ type Key = (String, String, String, CapacityType, Option<String>, BTreeMap<Strin
 /// Cluster and catalog with look-ups; each concrete node is worked out once.
 pub(super) struct Site<'a> {
     pub(super) cluster: &'a ClusterView,
-    catalog: &'a Catalog,
+    pub(super) catalog: &'a Catalog,
     types: BTreeMap<&'a str, &'a InstanceType>,
     pools: BTreeMap<&'a str, &'a NodePool>,
     made: RefCell<BTreeMap<Key, Rc<Concrete>>>,
@@ -359,14 +359,18 @@ impl<'a> Site<'a> {
             return false;
         }
         let Some(class) = self.cluster.node_classes.get(&pool.node_class_ref.name) else { return false };
-        let large_enough = |kind: &&InstanceType| spec.requests.fits_in(&allocatable::allocatable(kind, class));
+        let large_enough =
+            |kind: &&InstanceType| volumes::excess(&spec.requests, &allocatable::allocatable(kind, class)).is_empty();
         self.catalog.instance_types.iter().filter(large_enough).any(|kind| {
             // What is reserved runs out, so it is no reason to blame the plan.
             kind.offerings.iter().any(|sold| {
                 self.concrete(pool, &candidate(kind, sold), &BTreeMap::new()).is_some_and(|node| {
                     let mut wanted = spec.requests.clone();
                     wanted.add(&node.daemons);
-                    wanted.fits_in(&node.allocatable)
+                    let free = |port: &HostPort| !node.daemon_ports.iter().any(|other| other.conflicts(port));
+                    volumes::excess(&wanted, &node.allocatable).is_empty()
+                        && volumes::could_attach(spec, &node.labels)
+                        && spec.host_ports.iter().all(free)
                         && node.faults(0, pool).is_empty()
                         && spec.node_alternatives.iter().any(|terms| could_satisfy(&node.labels, terms))
                 })
@@ -376,7 +380,7 @@ impl<'a> Site<'a> {
 }
 
 /// As [`satisfies`], but an open label may take whichever allowed value suits.
-fn could_satisfy(node: &Requirements, wanted: &Requirements) -> bool {
+pub(super) fn could_satisfy(node: &Requirements, wanted: &Requirements) -> bool {
     wanted.iter().all(|(key, requirement)| match node.get(key) {
         Some(label) => label.intersects(requirement),
         None => requirement.accepts_absence(),

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Violation;
 use super::concrete::{Site, satisfies};
+use super::{Violation, volumes};
+use crate::domain::allocatable;
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -16,7 +17,8 @@ use crate::domain::resources::Resources;
 use crate::domain::taint;
 
 /// Checks every use of an existing node.
-pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violation>) {
+pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
+    let cluster = site.cluster;
     let mut seen = BTreeSet::new();
     for used in &plan.existing {
         let Some(node) = cluster.nodes.get(used.node) else {
@@ -27,7 +29,7 @@ pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
             found.push(Violation::NodeRepeated { node: node.name.clone() });
         }
         let pods: Vec<&Pod> = used.pods.iter().filter_map(|&pod| cluster.pods.get(pod)).collect();
-        check_node(cluster, node, &pods, found);
+        check_node(site, node, &pods, found);
     }
 }
 
@@ -45,34 +47,38 @@ pub(super) fn price(site: &Site<'_>, node: &Node) -> Option<UsdPerHour> {
     site.price(&alike).map(|(price, _)| price)
 }
 
-fn check_node(cluster: &ClusterView, node: &Node, pods: &[&Pod], found: &mut Vec<Violation>) {
+fn check_node(site: &Site<'_>, node: &Node, pods: &[&Pod], found: &mut Vec<Violation>) {
     let labels = Requirements::from_labels(&node.labels);
-    let mut wanted = taken(cluster, node, &labels);
+    let mut wanted = taken(site.cluster, node);
     for pod in pods {
         wanted.add(&pod.spec.requests);
-        let volumes = &pod.spec.volume_alternatives;
-        let meets = |alternatives: &[Requirements]| alternatives.iter().any(|terms| satisfies(&labels, terms));
-        if !meets(&pod.spec.node_alternatives) || !(volumes.is_empty() || meets(volumes)) {
+        if !pod.spec.node_alternatives.iter().any(|terms| satisfies(&labels, terms)) {
             found.push(Violation::ExistingNodeAffinity { node: node.name.clone(), pod: pod.full_name() });
+        }
+        if let Some(volume) = volumes::first_detached(&pod.spec, &labels) {
+            let (node, pod, volume) = (node.name.clone(), pod.full_name(), volume.name.clone());
+            found.push(Violation::ExistingNodeVolume { node, pod, volume });
         }
         if let Some(taint) = taint::first_untolerated(&node.taints, &pod.spec.tolerations) {
             let (node, pod, taint) = (node.name.clone(), pod.full_name(), taint.to_string());
             found.push(Violation::ExistingNodeTaint { node, pod, taint });
         }
     }
-    for (resource, amount) in wanted.iter() {
-        let allocatable = node.allocatable.get(resource.as_str());
-        let unlimited = resource.is_attachment() && allocatable == 0;
-        let asked = pods.iter().any(|pod| pod.spec.requests.get(resource.as_str()) > 0);
-        if asked && amount > allocatable && !unlimited {
-            let (node, resource) = (node.name.clone(), resource.to_string());
-            found.push(Violation::ExistingNodeOvercommitted { node, resource, wanted: amount, allocatable });
+    let running = node.pods.iter().map(|pod| &*pod.spec);
+    let wanted = volumes::attached_once(&wanted, running.chain(pods.iter().map(|pod| &*pod.spec)));
+    let pool = node.node_pool.as_deref().and_then(|name| site.pool(name));
+    let class = pool.and_then(|pool| site.cluster.node_classes.get(&pool.node_class_ref.name));
+    let offered = allocatable::offered_by(node, site.catalog, class);
+    for (resource, wanted, allocatable) in volumes::excess(&wanted, &offered) {
+        if pods.iter().any(|pod| pod.spec.requests.get(&resource) > 0) {
+            let node = node.name.clone();
+            found.push(Violation::ExistingNodeOvercommitted { node, resource, wanted, allocatable });
         }
     }
 }
 
 /// What is taken before the plan adds anything: the pods that run there, and DaemonSets that have yet to come.
-fn taken(cluster: &ClusterView, node: &Node, labels: &Requirements) -> Resources {
+fn taken(cluster: &ClusterView, node: &Node) -> Resources {
     let mut running = Resources::new();
     let mut of_daemons = Resources::new();
     for pod in &node.pods {
@@ -82,9 +88,7 @@ fn taken(cluster: &ClusterView, node: &Node, labels: &Requirements) -> Resources
         }
     }
     let mut due = Resources::new();
-    for daemon in cluster.daemon_sets.iter().filter(|daemon| runs_on(daemon, node, labels)) {
-        due.add(&daemon.spec.requests);
-    }
+    daemons_of(cluster, node).for_each(|daemon| due.add(&daemon.spec.requests));
     let missing = due.minus(&of_daemons);
     for (resource, amount) in missing.iter().filter(|(_, amount)| *amount > 0) {
         running.set(resource.as_str(), running.get(resource.as_str()) + amount);
@@ -92,7 +96,11 @@ fn taken(cluster: &ClusterView, node: &Node, labels: &Requirements) -> Resources
     running
 }
 
-fn runs_on(daemon: &DaemonSet, node: &Node, labels: &Requirements) -> bool {
-    taint::first_untolerated(&node.taints, &daemon.spec.tolerations).is_none()
-        && daemon.spec.node_alternatives.iter().any(|terms| satisfies(labels, terms))
+/// The DaemonSets that run on `node`.
+pub(super) fn daemons_of<'a>(cluster: &'a ClusterView, node: &'a Node) -> impl Iterator<Item = &'a DaemonSet> {
+    let labels = Requirements::from_labels(&node.labels);
+    cluster.daemon_sets.iter().filter(move |daemon| {
+        taint::first_untolerated(&node.taints, &daemon.spec.tolerations).is_none()
+            && daemon.spec.node_alternatives.iter().any(|terms| satisfies(&labels, terms))
+    })
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::Violation;
 use super::concrete::{Concrete, Site, satisfies};
 use super::violation::describe;
+use super::volumes;
 use crate::domain::labels;
 use crate::domain::node::Node;
 use crate::domain::plan::{Plan, PlannedNode};
@@ -325,6 +326,17 @@ impl<'a> State<'a> {
                         keys[kind].insert(key);
                     });
                 }
+            }
+        }
+        for ((claim, key), places) in volumes::settled_together(self) {
+            // A pod by itself takes its claim wherever it goes.
+            let uses = |kind: &Kind<'_>| kind.spec.volumes.iter().filter_map(|of| of.shared.as_ref()).any(|of| of.claim == claim);
+            let pods = |kind: &Kind<'_>| kind.standing.iter().map(|standing| standing.1 + standing.2).sum::<u32>();
+            let users: Vec<usize> = (0..self.kinds.len()).filter(|&kind| uses(&self.kinds[kind])).collect();
+            if places.len() > 1 || users.iter().map(|&kind| pods(&self.kinds[kind])).sum::<u32>() > 1 {
+                users.into_iter().for_each(|kind| {
+                    keys[kind].insert(key);
+                });
             }
         }
         keys

@@ -81,13 +81,19 @@ pub enum Violation {
     PreferenceMisstated { pod: String, rule: usize, stated: u32, real: u32 },
     /// What the unmet preferences are worth is not the sum.
     ForgoneMisstated { stated: UsdPerHour, sum: UsdPerHour },
-    /// The volumes of a pod cannot be attached there.
-    Volume { node: usize, pod: String },
+    /// A volume of a pod cannot be attached there.
+    Volume { node: usize, pod: String, volume: String },
+    /// A volume of a pod cannot be attached to an existing node.
+    ExistingNodeVolume { node: String, pod: String, volume: String },
+    /// Pods of a claim whose volume is still to be made are in several domains of the label that decides where it is made.
+    ClaimInSeveralDomains { claim: String, key: String, domains: Vec<String> },
+    /// A node with pods of such a claim does not have that label, or the plan leaves it open.
+    ClaimWithoutDomain { claim: String, key: String },
     /// The plan uses a node that does not exist.
     UnknownNode { index: usize },
     /// An existing node is listed twice, or without pods.
     NodeRepeated { node: String },
-    /// The labels of an existing node meet no alternative of a pod's nodeSelector, node affinity or volumes.
+    /// The labels of an existing node meet no alternative of a pod's nodeSelector and node affinity.
     ExistingNodeAffinity { node: String, pod: String },
     /// A pod does not tolerate a taint of an existing node.
     ExistingNodeTaint { node: String, pod: String, taint: String },
@@ -194,7 +200,19 @@ impl fmt::Display for Violation {
             Self::ForgoneMisstated { stated, sum } => {
                 write!(f, "the worth of unmet preferences is stated as ${stated}/h and the sum is ${sum}/h")
             }
-            Self::Volume { node, pod } => write!(f, "node {node}: the volumes of pod {pod} cannot be attached there"),
+            Self::Volume { node, pod, volume } => {
+                write!(f, "node {node}: volume {volume} of pod {pod} cannot be attached there")
+            }
+            Self::ExistingNodeVolume { node, pod, volume } => {
+                write!(f, "node {node}: volume {volume} of pod {pod} cannot be attached there")
+            }
+            Self::ClaimInSeveralDomains { claim, key, domains } => {
+                let domains = domains.join(", ");
+                write!(f, "claim {claim}: its volume is made in one {key}, and its pods are in {domains}")
+            }
+            Self::ClaimWithoutDomain { claim, key } => {
+                write!(f, "claim {claim}: a node of its pods has no certain value of {key}, where its volume is made")
+            }
             Self::UnknownNode { index } => write!(f, "there is no node number {index}"),
             Self::NodeRepeated { node } => write!(f, "node {node} is listed twice or without pods"),
             Self::ExistingNodeAffinity { node, pod } => {

@@ -85,6 +85,8 @@ fn instance_type(row: &Row<'_>) -> Result<InstanceType, CatalogError> {
         enclaves: row.flag("enclaves")?,
         network: network(row)?,
         ebs_bandwidth_mbps: row.number_if_given("ebs_bandwidth_mbps", 1..=LARGEST_NUMBER)?,
+        ebs_attachments: row.number_if_given("ebs_attachments", 1..=10_000)?,
+        ebs_attachments_shared: row.cell("ebs_attachments_shared").is_empty() || row.flag("ebs_attachments_shared")?,
         instance_store_gb: row.number_if_given("instance_store_gb", 1..=LARGEST_NUMBER)?,
         instance_store_nvme: row.flag("instance_store_nvme")?,
         gpus: devices(row, "gpus")?,

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use crate::adapters::files::manifests::Loaded;
 use crate::adapters::files::manifests::error::InputError;
 use crate::adapters::files::manifests::object::{LeftOut, NAME_OF_NAMESPACE, Objects, PodObject, Standing};
+use crate::adapters::files::manifests::storage::Usage;
 use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::node::{self, Nodes};
 use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
+use crate::adapters::kube::convert::storage::ClaimSpec;
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::node::BoundPod;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::{NodeClassRef, NodePool};
-use crate::domain::pod::{DaemonSet, Pod, PodSpec, UnmodelledRule, Workload};
+use crate::domain::pod::{DaemonSet, Pod, PodSpec, Workload};
 use crate::domain::requirement::{Operator, Requirement, Requirements};
 use crate::domain::selector::Labels;
 
@@ -36,11 +38,16 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     let mut ownership = Ownership::new(&objects.workloads);
     let mut specs = Specs::new(&objects.priority_classes, &namespaces);
 
+    let templates = claim_templates(&objects.workloads);
+    let mut usage = Usage::default();
     let mut taken = BTreeSet::new();
     let mut workloads = BTreeMap::new();
     let mut pods = Vec::with_capacity(objects.pods.len());
     let mut moving = 0;
     for pod in objects.pods {
+        let owner = pod.owner.as_ref().filter(|owner| owner.kind == "StatefulSet").map(|owner| owner.name.as_str());
+        let of_set = owner.and_then(|set| templates.get(&(pod.namespace.as_str(), set))).copied().unwrap_or_default();
+        usage.note(&pod.namespace, &pod.name, &pod.mounts, of_set, false);
         if let Some((node, standing)) = &pod.node {
             if let Ok(at) = nodes.binary_search_by(|of| of.name.as_str().cmp(node)) {
                 if *standing == Standing::Regular {
@@ -81,19 +88,22 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     refuse_too_many(pods.len(), &ordered)?;
     for (workload, missing) in ordered {
         if missing > 0 {
-            expand(workload, missing, &mut specs, &mut taken, &mut pods);
+            expand(workload, missing, &mut specs, &mut taken, &mut pods, &mut usage);
         }
     }
 
     let mut daemon_sets: Vec<DaemonSet> = Vec::new();
     for set in objects.daemon_sets {
-        daemon_sets.push(DaemonSet { spec: specs.resolve(&set.template), namespace: set.namespace, name: set.name });
+        let mut made = DaemonSet { spec: specs.resolve(&set.template), namespace: set.namespace, name: set.name };
+        objects.storage.apply_to_daemon(&mut made, &set.mounts);
+        daemon_sets.push(made);
     }
     daemon_sets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
 
     for node in &mut nodes {
         node.pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     }
+    notices.extend(objects.storage.apply(&usage, &mut pods, &mut nodes, &mut |spec| specs.intern(spec)));
     if moving > 0 {
         let (are, nodes) = (if moving == 1 { "pod has to leave" } else { "pods have to leave" }, leaving.len());
         let on =
@@ -127,6 +137,13 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     }
     let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
+}
+
+/// The claims that pods of StatefulSets get, by namespace and name of the set.
+fn claim_templates(workloads: &[WorkloadObject]) -> BTreeMap<(&str, &str), &[(String, ClaimSpec)]> {
+    let of = |set: &WorkloadObject| matches!(set.kind, WorkloadKind::StatefulSet { .. });
+    let sets = workloads.iter().filter(|set| of(set));
+    sets.map(|set| ((set.namespace.as_str(), set.name.as_str()), set.claims.as_slice())).collect()
 }
 
 /// A pod on a node that stays. One that is being deleted takes room and is nobody's neighbour any more.
@@ -177,18 +194,13 @@ fn expand(
     specs: &mut Specs<'_>,
     taken: &mut BTreeSet<(String, String)>,
     pods: &mut Vec<Pod>,
+    usage: &mut Usage,
 ) {
-    let mut spec = specs.resolve(&workload.template);
+    let spec = specs.resolve(&workload.template);
     let labels = specs.labels(&workload.template);
     let mut number: i64 = 0;
-    if let WorkloadKind::StatefulSet { first_ordinal, has_claims } = workload.kind {
+    if let WorkloadKind::StatefulSet { first_ordinal } = workload.kind {
         number = i64::from(first_ordinal);
-        if has_claims && !spec.unmodelled.contains(&UnmodelledRule::Volume) {
-            let mut with_volumes = PodSpec::clone(&spec);
-            with_volumes.unmodelled.push(UnmodelledRule::Volume);
-            with_volumes.unmodelled.sort();
-            spec = specs.intern(with_volumes);
-        }
     }
     let made_by = Arc::new(Workload { kind: workload.kind.as_str().to_owned(), name: workload.name.clone() });
     for _ in 0..missing {
@@ -201,6 +213,7 @@ fn expand(
                 break name;
             }
         };
+        usage.note(&workload.namespace, &name, &workload.mounts, &workload.claims, true);
         let (workload, spec, namespace) = (Arc::clone(&made_by), Arc::clone(&spec), workload.namespace.clone());
         pods.push(Pod { namespace, name, workload, labels: Arc::clone(&labels), spec });
     }

@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod object;
 mod source;
+mod storage;
 mod workload;
 
 use std::collections::BTreeMap;

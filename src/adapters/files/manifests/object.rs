@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
+use crate::adapters::files::manifests::storage::Storage;
 use crate::adapters::files::manifests::workload::{self, Owner, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::node::{NodeClaimFacts, NodeFacts};
 use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
+use crate::adapters::kube::convert::storage::{self, Mount};
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::adapters::kube::convert::{FieldError, node, node_class, node_pool};
 use crate::adapters::kube::crd;
@@ -73,6 +76,8 @@ pub(super) struct PodObject {
     /// Label `pod-template-hash`: the tail of the name of the ReplicaSet that a Deployment made.
     pub template_hash: Option<String>,
     pub template: Arc<PodTemplate>,
+    /// Claimed volumes.
+    pub mounts: Vec<Mount>,
 }
 
 /// A DaemonSet of the input.
@@ -81,6 +86,8 @@ pub(super) struct DaemonSetObject {
     pub namespace: String,
     pub name: String,
     pub template: Arc<PodTemplate>,
+    /// Claimed volumes.
+    pub mounts: Vec<Mount>,
 }
 
 /// Everything that was read.
@@ -97,6 +104,7 @@ pub(super) struct Objects {
     pub priority_classes: BTreeMap<String, (i32, bool)>,
     pub nodes: Vec<NodeFacts>,
     pub node_claims: Vec<NodeClaimFacts>,
+    pub storage: Storage,
     /// Labels by name.
     pub namespaces: Namespaces,
     pub ignored: BTreeMap<String, usize>,
@@ -210,10 +218,15 @@ impl Objects {
                 let (identity, set) = self.typed::<StatefulSet>(&object, place)?;
                 let spec = set.spec;
                 let first_ordinal = spec.ordinals.and_then(|ordinals| ordinals.start).unwrap_or(0);
-                let has_claims = spec.volume_claim_templates.is_some_and(|claims| !claims.is_empty());
-                let kind = WorkloadKind::StatefulSet { first_ordinal, has_claims };
+                let kind = WorkloadKind::StatefulSet { first_ordinal };
                 let owner = workload::controller(&set.metadata);
                 self.workload(&identity, kind, owner, workload::replicas(spec.replicas), Some(spec.template))?;
+                let claims = spec.volume_claim_templates.unwrap_or_default().into_iter().filter_map(|claim| {
+                    Some((claim.metadata.name.clone()?, storage::claim_spec(Some(&claim.metadata), claim.spec.as_ref())))
+                });
+                if let Some(made) = self.workloads.last_mut() {
+                    made.claims = claims.collect();
+                }
             }
             ("batch", "Job") => {
                 let (identity, job) = self.typed::<Job>(&object, place)?;
@@ -227,7 +240,9 @@ impl Objects {
                 let spec = set.spec;
                 let labels = labels_of(spec.template.metadata.as_ref());
                 let template = self.template(&identity, "spec.template.spec", spec.template.spec.as_ref(), labels)?;
-                self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template });
+                let mounts = spec.template.spec.as_ref().map_or(Ok(Vec::new()), storage::mounts);
+                let mounts = mounts.map_err(|error| identity.error(error.inside("spec.template.spec")))?;
+                self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template, mounts });
             }
             ("karpenter.sh", "NodePool") => self.node_pool(&object, place)?,
             ("karpenter.k8s.aws", "EC2NodeClass") => {
@@ -251,6 +266,25 @@ impl Objects {
                 let (identity, claim) = self.typed::<crd::NodeClaim>(&object, place)?;
                 let facts = node::claim_from_api(&identity.name, &claim).map_err(|error| identity.error(error))?;
                 self.node_claims.push(facts);
+            }
+            ("", "PersistentVolumeClaim") => {
+                let (identity, claim) = self.typed::<PersistentVolumeClaim>(&object, place)?;
+                self.storage.claims.insert((identity.namespace, identity.name), storage::claim_facts(&claim));
+            }
+            ("", "PersistentVolume") => {
+                let (identity, volume) = self.typed::<PersistentVolume>(&object, place)?;
+                let facts = storage::volume_facts(&volume).map_err(|error| identity.error(error))?;
+                self.storage.volumes.insert(identity.name, facts);
+            }
+            ("storage.k8s.io", "StorageClass") => {
+                let (identity, class) = self.typed::<StorageClass>(&object, place)?;
+                let facts = storage::class_facts(&class).map_err(|error| identity.error(error))?;
+                self.storage.classes.insert(identity.name, facts);
+            }
+            ("storage.k8s.io", "CSINode") => {
+                let (identity, node) = self.typed::<CSINode>(&object, place)?;
+                let limits = storage::attach_limits(&node).map_err(|error| identity.error(error))?;
+                self.storage.limits.insert(identity.name, limits);
             }
             ("scheduling.k8s.io", "PriorityClass") => {
                 let (identity, class) = self.typed::<PriorityClass>(&object, place)?;
@@ -319,7 +353,18 @@ impl Objects {
     fn identify<'f>(&mut self, object: &Value, place: Place<'f>) -> Result<Identity<'f>, Box<InputError>> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
         let kind = text("/kind").unwrap_or_default();
-        let namespaced = !matches!(kind, "NodePool" | "EC2NodeClass" | "PriorityClass" | "Namespace" | "Node" | "NodeClaim");
+        let namespaced = !matches!(
+            kind,
+            "NodePool"
+                | "EC2NodeClass"
+                | "PriorityClass"
+                | "Namespace"
+                | "Node"
+                | "NodeClaim"
+                | "PersistentVolume"
+                | "StorageClass"
+                | "CSINode"
+        );
         let namespace = if namespaced { text("/metadata/namespace").unwrap_or("default") } else { "" };
         let slash = if namespaced { "/" } else { "" };
         let name = match (text("/metadata/name"), text("/metadata/generateName")) {
@@ -391,6 +436,7 @@ impl Objects {
             return Ok(());
         }
         let template = self.template(&identity, "spec", Some(&spec), labels_of(Some(&metadata)))?;
+        let mounts = storage::mounts(&spec).map_err(|error| identity.error(error.inside("spec")))?;
         self.pods.push(PodObject {
             node,
             owner: workload::controller(&metadata),
@@ -398,6 +444,7 @@ impl Objects {
             namespace: identity.namespace,
             name: identity.name,
             template,
+            mounts,
         });
         Ok(())
     }
@@ -426,9 +473,12 @@ impl Objects {
         let pods = pods.map_err(|error| identity.error(error))?;
         let PodTemplateSpec { metadata, spec } = template.unwrap_or_default();
         let template = self.template(identity, "spec.template.spec", spec.as_ref(), labels_of(metadata.as_ref()))?;
+        let mounts = spec.as_ref().map_or(Ok(Vec::new()), storage::mounts);
+        let mounts = mounts.map_err(|error| identity.error(error.inside("spec.template.spec")))?;
         let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
         let file = identity.file.to_owned();
-        self.workloads.push(WorkloadObject { file, kind, namespace, name, owner, pods, template });
+        let claims = Vec::new();
+        self.workloads.push(WorkloadObject { file, kind, namespace, name, owner, pods, template, mounts, claims });
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::adapters::files::manifests::object::PodObject;
 use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::pod_spec::PodTemplate;
+use crate::adapters::kube::convert::storage::{ClaimSpec, Mount};
 use crate::domain::pod::Workload;
 
 /// The most pods of a workload, and of the whole input: ten times what the largest clusters run.
@@ -32,8 +33,6 @@ pub(super) enum WorkloadKind {
     StatefulSet {
         /// `spec.ordinals.start`.
         first_ordinal: i32,
-        /// Whether every pod has persistent volumes of its own.
-        has_claims: bool,
     },
     Job,
 }
@@ -61,6 +60,10 @@ pub(super) struct WorkloadObject {
     /// How many pods it wants at one time.
     pub pods: usize,
     pub template: Arc<PodTemplate>,
+    /// Claimed volumes of its pods.
+    pub mounts: Vec<Mount>,
+    /// Claims that each pod of a StatefulSet gets, by the name of the volume.
+    pub claims: Vec<(String, ClaimSpec)>,
 }
 
 /// The controller among the owners.

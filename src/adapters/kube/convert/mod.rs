@@ -12,6 +12,7 @@ pub mod node_class;
 pub mod node_pool;
 pub mod pod_spec;
 mod requests;
+pub mod storage;
 pub mod topology;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;

@@ -55,7 +55,7 @@ pub(super) fn preferences(spec: &PodSpec) -> Result<Vec<Preference>, FieldError>
 }
 
 /// `selector` joined to `term`; `None` for an empty term.
-fn alternative(selector: &Requirements, term: &NodeSelectorTerm) -> Result<Option<Requirements>, FieldError> {
+pub(super) fn alternative(selector: &Requirements, term: &NodeSelectorTerm) -> Result<Option<Requirements>, FieldError> {
     let expressions = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
     if expressions.is_empty() && fields.is_empty() {
@@ -82,7 +82,7 @@ fn alternative(selector: &Requirements, term: &NodeSelectorTerm) -> Result<Optio
 
 /// Adds `requirement`. Where nothing is left that a node could have, the label would have to be absent and present at once;
 /// the algebra calls that `DoesNotExist`, so it is marked as what no node can meet.
-fn join(into: &mut Requirements, key: &str, requirement: Requirement) {
+pub(super) fn join(into: &mut Requirements, key: &str, requirement: Requirement) {
     // Every node has a hostname of its own: that it has one asks for nothing.
     if key == labels::HOSTNAME && requirement == Requirement::any() {
         return;

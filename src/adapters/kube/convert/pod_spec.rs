@@ -80,7 +80,7 @@ pub fn from_api(spec: &ApiPodSpec, namespace: &str, labels: Labels) -> Result<Po
         apart: Vec::new(),
         preferences: preferences(spec)?,
         host_ports: host_ports(spec)?,
-        volume_alternatives: Vec::new(),
+        volumes: Vec::new(),
         unmodelled: unmodelled(spec),
     };
     Ok(PodTemplate { spec, labels: Arc::new(labels), priority, terms })
@@ -123,9 +123,9 @@ fn unmodelled(spec: &ApiPodSpec) -> Vec<UnmodelledRule> {
         }
     };
     let some = |count: Option<usize>| count.is_some_and(|count| count > 0);
-    let claims_volume =
-        spec.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some());
-    note(UnmodelledRule::Volume, claims_volume);
+    let names_disk =
+        spec.volumes.iter().flatten().any(|of| of.aws_elastic_block_store.is_some() || of.gce_persistent_disk.is_some());
+    note(UnmodelledRule::Volume, names_disk);
     note(UnmodelledRule::ResourceClaim, some(spec.resource_claims.as_ref().map(Vec::len)));
     rules.sort();
     rules.dedup();
@@ -173,7 +173,7 @@ mod tests {
         let term = serde_json::json!({"topologyKey": "kubernetes.io/hostname"});
         let spec = serde_json::json!({
             "containers": [{"name": "c"}],
-            "volumes": [{"name": "a", "persistentVolumeClaim": {"claimName": "a"}}, {"name": "b", "emptyDir": {}}],
+            "volumes": [{"name": "a", "awsElasticBlockStore": {"volumeID": "vol-1"}}, {"name": "b", "emptyDir": {}}],
             "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}],
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term],
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]}},
