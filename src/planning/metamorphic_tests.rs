@@ -65,6 +65,7 @@ fn renamed(terms: &mut Requirements) {
 
 fn with_other_zone(mut spec: PodSpec) -> PodSpec {
     spec.node_alternatives.iter_mut().for_each(renamed);
+    spec.volumes.iter_mut().flat_map(|volume| &mut volume.places).for_each(renamed);
     for preference in &mut spec.preferences {
         if let Wish::Node(terms) = &mut preference.wish {
             renamed(terms);

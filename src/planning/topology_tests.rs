@@ -282,16 +282,16 @@ fn pods_of_one_claim_are_in_one_zone() {
 #[test]
 fn volumes_of_running_pods_count() {
     let runs = vec![(1, vec![Rule::Volume("us-east-1a", 1)])];
-    let mut cluster = cluster(vec![small_pool()], &[(2, with_rule(1, Rule::Volume("us-east-1a", 0)))]);
+    let mut cluster = cluster(vec![small_pool()], &[(3, with_rule(1, Rule::Volume("us-east-1a", 0)))]);
     with_standing(&mut cluster, &[Standing { zone: "us-east-1a", cores: 6, pods: runs }]);
-    // Two of three are taken.
+    // Two of three are taken, so one pod has a place there, and the two others share a new node.
     cluster.nodes[0].allocatable.set(ResourceName::attachments_of(EBS_DRIVER).as_str(), 3);
     let planned = planned_within(&cluster, 100_000);
     check(&cluster, &planned).expect("a sound plan");
     assert_eq!((planned.plan.existing[0].pods.len(), planned.plan.nodes.len()), (1, 1));
     let mut broken = planned.plan.clone();
     broken.nodes.clear();
-    broken.existing[0].pods = vec![0, 1];
+    broken.existing[0].pods = vec![0, 1, 2];
     let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO).violations;
     let overfull = |of: &Violation| matches!(of, Violation::ExistingNodeOvercommitted { resource, .. } if resource.starts_with("attachable"));
     assert!(found.iter().any(overfull), "{found:?}");

@@ -3,7 +3,7 @@
 //! In the linear relaxation the number of nodes of a set S of shapes may be fractional; in a plan it is whole. A branch adds the side
 //! row `sum_{s in S} x_s <= floor` or `>= ceil` (the latter with amounts of -1), and pattern generation is unchanged: the row's dual
 //! only shifts what a pattern of those shapes may cost. Sets are "all shapes from a cost upwards" first, then single shapes. A branch
-//! whose counts are all whole names a combination of nodes: either the pods fit on it, or it is excluded, or (too large to decide) it
+//! whose counts are all whole names a combination of nodes: its best packing is found, or it is excluded, or (too large to decide) it
 //! stays open, and the bound never passes it.
 
 use std::cmp::Reverse;
@@ -169,11 +169,11 @@ pub(super) fn branch(
                 None => {
                     let nodes = whole_nodes(&reduced, &master, &relaxed);
                     match packs(setting.reduced, &nodes, control) {
-                        Verdict::Fits(packing) => {
+                        Verdict::Best(packing) => {
                             found(packing, control);
                             tree.exclude(&branch, bound, &nodes, reduced.shapes.len());
                         }
-                        Verdict::TooSmall => tree.exclude(&branch, bound, &nodes, reduced.shapes.len()),
+                        Verdict::Worse => tree.exclude(&branch, bound, &nodes, reduced.shapes.len()),
                         Verdict::Open => tree.closed_at = tree.closed_at.min(bound),
                     }
                 }

@@ -1,9 +1,9 @@
-//! Packing into given nodes: where the number of nodes of every shape is fixed, is there room for all pods?
+//! Packing into given nodes: where the number of nodes of every shape is fixed, what is the best that they can hold?
 //!
 //! A branch whose counts are whole says what would be bought, not that the pods fit. This asks the question as a small mixed-integer
-//! program (a count per node and class, capacity rows, as few unplaced pods as possible): either a packing comes out, or the
-//! combination of nodes is proven too small. Rules about single nodes are left out of the program, which proves no less by it; a
-//! packing that breaks one decides nothing.
+//! program (a count per node and class, capacity rows, the least penalty of unplaced pods): either the best packing comes out, or the
+//! combination of nodes is proven to be no better than the incumbent. Rules about single nodes are left out of the program, which
+//! proves no less by it; a packing that breaks one decides nothing.
 
 use crate::solver::choices;
 use crate::solver::control::Control;
@@ -16,25 +16,30 @@ use crate::solver::presolve::Reduced;
 const MOST_NODES: usize = 16;
 /// Branch-and-bound nodes, the deterministic limit.
 const SEARCH_NODES: i32 = 3000;
+/// How many times the least penalty the largest may be.
+const LARGEST_RATIO: i64 = 1_000_000;
 /// Work of a solve besides its simplex iterations.
 const SOLVE_WORK: u64 = 100_000;
 
 /// What is known about a combination of nodes.
 pub(super) enum Verdict {
-    /// All pods fit like this.
-    Fits(Packing),
-    /// They do not.
-    TooSmall,
+    /// Nothing better fits than this.
+    Best(Packing),
+    /// No packing of it is better than the incumbent.
+    Worse,
     /// Not decided within the limits.
     Open,
 }
 
-/// Decides whether all pods fit on `nodes` (one shape per node).
+/// Decides what fits on `nodes` (one shape per node).
 pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_>) -> Verdict {
     // What the choices cost is not a matter of the nodes alone.
     let free = reduced.choices.iter().all(|choice| choice.cost == 0);
     let exact = free && nodes.iter().all(|&shape| reduced.shapes[shape].capacity == reduced.shapes[shape].bound_capacity);
-    if nodes.is_empty() || nodes.len() > MOST_NODES || !exact {
+    let (least, largest) = reduced.penalty.iter().fold((i64::MAX, 1), |(a, b), &penalty| (a.min(penalty), b.max(penalty)));
+    // Penalties that are further apart drown in the tolerances.
+    let comparable = largest / least.max(1) <= LARGEST_RATIO;
+    if nodes.is_empty() || nodes.len() > MOST_NODES || !exact || !comparable {
         return Verdict::Open;
     }
     let (classes, dims) = (reduced.classes(), reduced.dimensions);
@@ -44,7 +49,11 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
         rows.extend(reduced.shapes[shape].capacity.iter().map(|&room| (f64::NEG_INFINITY, room as f64)));
     }
     let mut columns: Vec<LpColumn> = (0..classes)
-        .map(|class| LpColumn { cost: 1.0, upper: f64::from(reduced.most_demand[class]), entries: vec![(class, 1.0)] })
+        .map(|class| LpColumn {
+            cost: reduced.penalty[class] as f64 / least as f64,
+            upper: f64::from(reduced.most_demand[class]),
+            entries: vec![(class, 1.0)],
+        })
         .collect();
     let mut placed: Vec<(usize, usize)> = Vec::new();
     for (node, &shape) in nodes.iter().enumerate() {
@@ -72,6 +81,7 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
         program.set_column(integer + at, choice.lower as f64, choice.upper as f64);
     }
     program.make_integer(columns.len());
+    program.set_mip_gap(0.0);
     program.set_node_limit(SEARCH_NODES);
     if let Some(seconds) = control.seconds(0.1) {
         program.set_time_limit(seconds);
@@ -79,11 +89,17 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
     let status = program.solve();
     control.spend(program.iterations() * (2 * rows.len() as u64 + 50) + SOLVE_WORK);
     let (values, _) = program.solution();
-    let unplaced: f64 = values.iter().take(classes).sum();
-    if status == LpStatus::Optimal && unplaced > 0.5 {
-        return Verdict::TooSmall;
+    if !matches!(status, LpStatus::Optimal | LpStatus::Limit) {
+        return Verdict::Open;
     }
-    if !matches!(status, LpStatus::Optimal | LpStatus::Limit) || unplaced > 1e-6 {
+    let left = values.iter().take(classes).map(|value| value.round() as i64);
+    let penalties: i64 = left.zip(&reduced.penalty).map(|(pods, &penalty)| pods.saturating_mul(penalty)).sum();
+    let bought: i64 = nodes.iter().map(|&shape| reduced.shapes[shape].cost).sum();
+    if status == LpStatus::Optimal && bought.saturating_add(penalties) >= control.incumbent() {
+        return Verdict::Worse;
+    }
+    // A search that was cut off proves nothing but that everything fits.
+    if status == LpStatus::Limit && penalties > 0 {
         return Verdict::Open;
     }
     let chosen: Vec<i64> = values[integer..].iter().map(|value| value.round() as i64).collect();
@@ -114,6 +130,6 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
             packing.push(reduced, Pattern { shape, counts });
         }
     }
-    let whole = packing.unplaced.iter().all(|&n| n == 0) && packing.limits.iter().all(|&left| left >= 0);
-    if whole { Verdict::Fits(packing) } else { Verdict::Open }
+    let sound = packing.objective(reduced) <= bought + penalties && packing.limits.iter().all(|&left| left >= 0);
+    if sound { Verdict::Best(packing) } else { Verdict::Open }
 }
