@@ -18,8 +18,7 @@ use crate::solver::engine::{guide, worth_buying};
 use crate::solver::local_search::local_search;
 use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::{Generator, Pattern};
-use crate::solver::presolve::{Reduced, undominated};
-use crate::solver::problem::NodeRule;
+use crate::solver::presolve::{Reduced, rules_among, rules_by_class, undominated};
 use crate::solver::solution::Stage;
 
 /// Bound and master of a part agree well enough at this gap.
@@ -162,19 +161,8 @@ impl Places {
             shape
         });
         let shapes = undominated(shapes.collect(), &eligible_bits);
-        let node_rules: Vec<NodeRule> = whole
-            .node_rules
-            .iter()
-            .map(|rule| NodeRule { guards: kept(&rule.guards), members: kept(&rule.members), ..rule.clone() })
-            .filter(|rule| !rule.guards.is_empty() && (rule.least > 0 || !rule.members.is_empty()))
-            .collect();
-        let mut rules_of = vec![Vec::new(); classes.len()];
-        for (number, rule) in node_rules.iter().enumerate() {
-            let mut of: Vec<usize> = rule.guards.iter().chain(&rule.members).copied().collect();
-            of.sort_unstable();
-            of.dedup();
-            of.into_iter().for_each(|class| rules_of[class].push(number));
-        }
+        let node_rules = rules_among(&whole.node_rules, &kept);
+        let rules_of = rules_by_class(&node_rules, classes.len());
         let demand: Vec<u32> = classes.iter().map(|&class| demand[class]).collect();
         let reduced = Reduced {
             dimensions: whole.dimensions,

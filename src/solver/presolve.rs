@@ -197,21 +197,8 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         .collect();
     let position: Vec<Option<usize>> = (0..problem.classes.len()).map(|class| class_origin.binary_search(&class).ok()).collect();
     let kept = |classes: &[usize]| classes.iter().filter_map(|&class| position[class]).collect::<Vec<usize>>();
-    let node_rules: Vec<NodeRule> = problem
-        .node_rules
-        .iter()
-        .map(|rule| NodeRule { guards: kept(&rule.guards), members: kept(&rule.members), ..rule.clone() })
-        .filter(|rule| !rule.guards.is_empty() && (rule.least > 0 || !rule.members.is_empty()))
-        .collect();
-    let mut rules_of = vec![Vec::new(); class_origin.len()];
-    for (number, rule) in node_rules.iter().enumerate() {
-        let mut classes: Vec<usize> = rule.guards.iter().chain(&rule.members).copied().collect();
-        classes.sort_unstable();
-        classes.dedup();
-        for class in classes {
-            rules_of[class].push(number);
-        }
-    }
+    let node_rules = rules_among(&problem.node_rules, &kept);
+    let rules_of = rules_by_class(&node_rules, class_origin.len());
     let choices: Vec<Choice> = problem
         .choices
         .iter()
@@ -278,6 +265,24 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
     shapes.retain(|shape| reduced.eligible[shape.eligible].iter().any(|&class| reduced.fits(class, &shape.capacity)));
     reduced.shapes = undominated(shapes, &reduced.eligible_bits);
     reduced
+}
+
+/// The rules as far as they are about kept classes: `kept` are the new numbers of those among some classes, ascending.
+pub(super) fn rules_among(rules: &[NodeRule], kept: &dyn Fn(&[usize]) -> Vec<usize>) -> Vec<NodeRule> {
+    let rules = rules.iter().map(|rule| NodeRule { guards: kept(&rule.guards), members: kept(&rule.members), ..rule.clone() });
+    rules.filter(|rule| !rule.guards.is_empty() && (rule.least > 0 || !rule.members.is_empty())).collect()
+}
+
+/// Per class the rules that it is in.
+pub(super) fn rules_by_class(rules: &[NodeRule], classes: usize) -> Vec<Vec<usize>> {
+    let mut rules_of = vec![Vec::new(); classes];
+    for (number, rule) in rules.iter().enumerate() {
+        let mut of: Vec<usize> = rule.guards.iter().chain(&rule.members).copied().collect();
+        of.sort_unstable();
+        of.dedup();
+        of.into_iter().for_each(|class| rules_of[class].push(number));
+    }
+    rules_of
 }
 
 /// The shapes that no cheaper one (an earlier one: they are sorted by cost) dominates.

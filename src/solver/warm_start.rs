@@ -29,13 +29,13 @@ const RELAXED_GAP_BEFORE_PLACES: f64 = 0.03;
 /// From so many classes on the steps by place pay: below, the master of the whole program is quick enough.
 const MANY_CLASSES: usize = 200;
 /// The program with few rows is solved until this share of the budget is used, or to this gap.
-const FEW_ROWS_UNTIL: f64 = 0.55;
+const FEW_ROWS_UNTIL: f64 = 0.68;
 /// See [`FEW_ROWS_UNTIL`].
 const FEW_ROWS_GAP: f64 = 0.015;
 /// Share of the budget for packing the places, and when they have to be packed.
 const PLACES_SHARE: f64 = 0.28;
 /// See [`PLACES_SHARE`].
-const PLACES_UNTIL: f64 = 0.92;
+const PLACES_UNTIL: f64 = 0.96;
 
 /// What a warm start gives besides the columns that it adds to the master.
 pub(super) struct Warm {

@@ -142,13 +142,13 @@ fn a_stateful_set_makes_the_claims_that_are_not_there() {
 
 #[test]
 fn nodes_have_the_limits_of_their_csi_node() {
-    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n}\nstatus: {allocatable: {cpu: '4', pods: '9'}}\n---\napiVersion: \
-                storage.k8s.io/v1\nkind: CSINode\nmetadata: {name: n}\nspec: {drivers: [{name: ebs.csi.aws.com, nodeID: n, allocatable: \
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: worker}\nstatus: {allocatable: {cpu: '4', pods: '9'}}\n---\napiVersion: \
+                storage.k8s.io/v1\nkind: CSINode\nmetadata: {name: worker}\nspec: {drivers: [{name: ebs.csi.aws.com, nodeID: worker, allocatable: \
                 {count: 25}}]}\n";
     assert_eq!(loaded(node).cluster.nodes[0].allocatable.get(ATTACHMENTS), 25);
     let wrong = node.replace("count: 25", "count: -1");
     let errors = load_text(wrong).expect_err("a negative limit");
     assert_eq!(errors.as_slice()[0].field.as_deref(), Some("spec.drivers[0].allocatable.count"));
     let names: BTreeSet<Option<&str>> = errors.as_slice().iter().map(|error| error.object.as_deref()).collect();
-    assert_eq!(names, BTreeSet::from([Some("CSINode n")]));
+    assert_eq!(names, BTreeSet::from([Some("CSINode worker")]));
 }
