@@ -90,7 +90,7 @@ pub fn allocatable(instance_type: &InstanceType, node_class: &NodeClass) -> Reso
 /// (`AttachmentLimitType: shared`; AWS, "Amazon EBS volume limits for Amazon EC2 instances"), and at least 1, like the EBS CSI driver. The
 /// driver counts the interfaces that are attached when it starts; the VPC CNI attaches more as pods come, so all that pods can get addresses
 /// from are counted here. On Xen interfaces take nothing. Where the catalog does not say,
-/// [`DEFAULT_EBS_ATTACHMENTS`] shared ones.
+/// `DEFAULT_EBS_ATTACHMENTS` shared ones.
 #[must_use]
 pub fn attachable_volumes(instance_type: &InstanceType, node_class: &NodeClass) -> i64 {
     let most = instance_type.ebs_attachments.unwrap_or(DEFAULT_EBS_ATTACHMENTS);

@@ -39,7 +39,7 @@ impl PodVolume {
 /// A claim that several pods use.
 ///
 /// As in kube-scheduler v1.33, they may be on several nodes whatever the access mode, save `ReadWriteOncePod`
-/// ([`VolumeFault::InUse`]).
+/// ([`FaultKind::InUse`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SharedClaim {
     /// `namespace/name`.
