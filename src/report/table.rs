@@ -6,7 +6,8 @@ use comfy_table::{Attribute, Cell, CellAlignment, Table, presets};
 
 use super::Report;
 use super::summary::{self, Group};
-use crate::domain::resources::{ResourceName, Resources};
+use crate::domain::resources::{ATTACHMENTS, ResourceName, Resources};
+use crate::domain::volume::EBS_DRIVER;
 
 /// How wide the output may be, and whether it may have colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,9 +174,14 @@ fn shares(used: &Resources, allocatable: &Resources, extended: &[String]) -> Vec
         .collect()
 }
 
-/// `nvidia.com/gpu` → `GPU`: the header of an extended resource.
+/// `nvidia.com/gpu` → `GPU`, attachments of EBS volumes → `VOLUMES`, those of another driver with its name: the header of an extended
+/// resource.
 fn short_name(resource: &str) -> String {
-    resource.rsplit('/').next().unwrap_or(resource).to_uppercase()
+    match resource.strip_prefix(ATTACHMENTS) {
+        Some(EBS_DRIVER) => "VOLUMES".to_owned(),
+        Some(driver) => format!("VOLUMES OF {driver}").to_uppercase(),
+        None => resource.rsplit('/').next().unwrap_or(resource).to_uppercase(),
+    }
 }
 
 fn unplaced(report: &Report<'_>, style: Style, text: &mut String) {
@@ -221,6 +227,13 @@ mod tests {
         let gap = squeeze(&mut rows, width);
         assert_eq!(rows[0].len(), rows[1].len());
         (rows[0].join("|"), gap)
+    }
+
+    #[test]
+    fn extended_resources_have_short_names() {
+        assert_eq!(short_name("nvidia.com/gpu"), "GPU");
+        assert_eq!(short_name("attachable-volumes-csi-ebs.csi.aws.com"), "VOLUMES");
+        assert_eq!(short_name("attachable-volumes-csi-efs.csi.aws.com"), "VOLUMES OF EFS.CSI.AWS.COM");
     }
 
     #[test]
