@@ -108,7 +108,7 @@ type Likeness<'a> = (&'a [i64], i64, bool, &'a BTreeSet<usize>);
 
 /// Per class the number of its merged class: classes of one family with equal request, penalty and limit, and then those with equal
 /// requests that are eligible together.
-pub(super) fn merged(whole: &Reduced) -> Vec<usize> {
+fn merged(whole: &Reduced) -> Vec<usize> {
     let mut families: BTreeMap<(usize, &[i64], i64, u32), usize> = BTreeMap::new();
     let family: Vec<usize> = (0..whole.classes())
         .map(|class| {
@@ -140,8 +140,8 @@ impl Relaxation {
         self.class_of.iter().map(|&to| values[to]).collect()
     }
 
-    /// The pattern on the shapes of the whole program: per eligibility set that has a class for every pod, the cheapest shape that
-    /// holds it.
+    /// The pattern on the shapes of the whole program: per eligibility set the cheapest shape that holds it, with the pods that have a
+    /// class there.
     pub(super) fn moved(&self, whole: &Reduced, pattern: &Pattern) -> Vec<Pattern> {
         let mut made = Vec::new();
         let load = crate::solver::packing::load(&self.reduced, &pattern.counts);
