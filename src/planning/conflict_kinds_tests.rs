@@ -59,6 +59,8 @@ fn smallest(cluster: &ClusterView, proof: Proof) -> Vec<String> {
                 TermKind::Spread { .. } => "spread",
                 TermKind::Near => "affinity",
                 TermKind::Apart => "anti-affinity",
+                TermKind::Most { domain: Some(_), .. } => "on-demand floor",
+                TermKind::Most { domain: None, .. } => "Spot pool share",
             };
             format!("{} {kind}", if *own { "own" } else { "others'" })
         }

@@ -30,7 +30,7 @@ use crate::planning::plan::Planned;
 use crate::planning::reasons::{Explainer, core, corrections};
 use crate::planning::replay::replay;
 use crate::planning::supply_tests::{reservations, with_reservations};
-use crate::planning::terms::{Term, TermKind};
+use crate::planning::terms::{Counts, Term, TermKind};
 use crate::planning::topology_tests::{repeatable, small_pool, standing, with_standing, workloads};
 use crate::planning::verifier::{Violation, verify};
 
@@ -151,20 +151,35 @@ impl Beside<'_> {
     }
 }
 
+/// The spec without what is asked of pods together: that cannot be dropped for one of them and stand for the others.
+fn alone(spec: PodSpec) -> PodSpec {
+    PodSpec { workload_rules: None, atomic_group: None, ..spec }
+}
+
 /// Takes a rule between pods out of a spec.
 fn without(spec: &mut PodSpec, term: &Term) {
-    if let Some(claim) = &term.claim {
-        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
-        shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
-        return;
-    }
-    let same = |key: &String, selector: &PodSelector| *key == term.key && *selector == term.selector;
+    let counted = match &term.counts {
+        Counts::OfClaim(claim) => {
+            let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+            return shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
+        }
+        Counts::OfWorkload(_) => {
+            let rules = spec.workload_rules.as_mut();
+            return rules.into_iter().for_each(|rules| match term.key.as_str() {
+                labels::CAPACITY_TYPE => rules.on_demand_floor = None,
+                _ => rules.max_spot_pool_share = None,
+            });
+        }
+        Counts::Selected(selector) => selector,
+    };
+    let same = |key: &String, selector: &PodSelector| *key == term.key && selector == counted;
     match &term.kind {
         TermKind::Spread { max_skew, .. } => {
             spec.spreads.retain(|spread| !(same(&spread.topology_key, &spread.selector) && spread.max_skew == *max_skew));
         }
         TermKind::Near => spec.near.retain(|near| !same(&near.topology_key, &near.selector)),
         TermKind::Apart => spec.apart.retain(|apart| !same(&apart.topology_key, &apart.selector)),
+        TermKind::Most { .. } => {}
     }
 }
 
@@ -344,7 +359,7 @@ proptest! {
         reserved in reservations(),
     ) {
         let mut pods: Vec<(usize, PodSpec)> =
-            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(alone(spec), extra))).collect();
         if pools.iter().any(allows_nothing) {
             pods.iter_mut().for_each(|(_, spec)| spec.spreads.clear());
         }
@@ -352,7 +367,7 @@ proptest! {
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         for pod in cluster.nodes.iter_mut().flat_map(|node| &mut node.pods) {
-            pod.spec = Arc::new(plain((*pod.spec).clone()));
+            pod.spec = Arc::new(plain(alone((*pod.spec).clone())));
         }
         let planned = planned_within(&cluster, 2_000);
         let mut seen = Vec::new();

@@ -27,6 +27,7 @@ mod program;
 mod reasons;
 mod respect;
 mod sentences;
+mod spot;
 mod standing;
 mod supply;
 mod terms;

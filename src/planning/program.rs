@@ -447,12 +447,22 @@ fn join_units(demand: &Demand, arrangement: &Arrangement, penalties: &Penalties,
         sets_of.entry(unit.scope).or_insert_with(of);
     }
     let free: BTreeSet<usize> = arrangement.free_classes().flat_map(|class| class.units.iter().copied()).collect();
+    // Of a group that is placed whole or not at all no pod is short of a node for less than the whole group is worth.
+    let mut of_atomic: BTreeMap<usize, i64> = BTreeMap::new();
+    for class in arrangement.free_classes() {
+        if let Some(atomic) = class.atomic {
+            let penalty = penalties.of_chosen(demand.classes[class.class].priority).saturating_mul(class.all_pods());
+            let sum = of_atomic.entry(atomic).or_default();
+            *sum = sum.saturating_add(penalty);
+        }
+    }
     let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
     for (number, unit) in arrangement.units.iter().enumerate() {
         let penalty = |&(class, pods): &(usize, u32)| {
             let priority = demand.classes[class].priority;
             let each = if free.contains(&number) { penalties.of_chosen(priority) } else { penalties.of(priority) };
-            each.saturating_mul(i64::from(pods))
+            let atomic = demand.classes[class].atomic.and_then(|atomic| of_atomic.get(&atomic));
+            atomic.copied().unwrap_or_else(|| each.saturating_mul(i64::from(pods)))
         };
         let penalty = unit.pods.iter().map(penalty).fold(0, i64::saturating_add).min(LARGEST_AMOUNT - 1);
         let request = total_request(demand, &unit.pods);

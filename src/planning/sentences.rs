@@ -13,7 +13,7 @@ use crate::planning::market::is_offering_label;
 use crate::planning::min_values::Cover;
 use crate::planning::obstacles::{Obstacle, Place, Ruling};
 use crate::planning::supply::{Supply, Template};
-use crate::planning::terms::TermKind;
+use crate::planning::terms::{Counts, TermKind};
 use crate::planning::wording::{amount, domains_of, exact_amount, listed, pods_of};
 
 /// Everything that sentences about one pod draw on.
@@ -241,7 +241,7 @@ impl Sentences<'_> {
         let closed: BTreeSet<String> = places.iter().filter_map(|place| self.domain(key, place)).collect();
         let lacking = places.iter().all(|place| self.domain(key, place).is_none());
         match (&term.kind, own) {
-            _ if own && lacking && term.kind != TermKind::Apart => {
+            _ if own && lacking && term.kind.needs_label() => {
                 format!(
                     "has a rule about {pods} over {}, and {} has nodes without that label",
                     domains_of(key),
@@ -266,12 +266,32 @@ impl Sentences<'_> {
                 let owners = self.names(key, &tally.owners(self.stage));
                 format!("others need {pods} near to them and stand in {owners}, so one more may stand nowhere else ({key})")
             }
+            (TermKind::Most { .. }, _) => self.most(tally, &closed),
             (TermKind::Apart, true) => {
                 format!("must be apart from {pods} over {}, and they are in {}", domains_of(key), self.names(key, &closed))
             }
             (TermKind::Apart, false) => {
                 let closed = self.names(key, &closed);
                 format!("others must be apart from {pods} over {}, and they are in {closed}", domains_of(key))
+            }
+        }
+    }
+
+    /// What a workload asks of all its pods together.
+    fn most(&self, tally: &Tally, closed: &BTreeSet<String>) -> String {
+        let (TermKind::Most { most, domain }, Counts::OfWorkload(rules)) = (&tally.term.kind, &tally.term.counts) else {
+            return String::new();
+        };
+        let pods = pods_of(&tally.term);
+        match domain {
+            Some(domain) => {
+                let floor = rules.on_demand_floor.map(|floor| floor.to_string()).unwrap_or_default();
+                let here = tally.count(domain, self.stage);
+                format!("{floor} of the {pods} must not be on Spot (on-demand-floor), so at most {most} may, and {here} are")
+            }
+            None => {
+                let share = rules.max_spot_pool_share.map(|share| share.to_string()).unwrap_or_default();
+                format!("at most {share} of the {pods} may be in one Spot pool (max-spot-pool-share): {}", self.counts(tally, closed))
             }
         }
     }
@@ -331,9 +351,11 @@ impl Sentences<'_> {
                 format!("raise maxSkew of {whose} spread of {pods} over {over} from {max_skew} to {skew}")
             }
             (TermKind::Spread { .. }, None) => format!("drop {whose} spread of {pods} over {over}"),
-            (TermKind::Near, _) if term.claim.is_some() => format!("give it a claim of its own, not that of {pods}"),
+            (TermKind::Near, _) if matches!(term.counts, Counts::OfClaim(_)) => format!("give it a claim of its own, not that of {pods}"),
             (TermKind::Near, _) => format!("drop {whose} affinity to {pods} over {over}"),
             (TermKind::Apart, _) => format!("drop {whose} anti-affinity to {pods} over {over}"),
+            (TermKind::Most { domain: Some(_), .. }, _) => format!("lower the on-demand-floor of the {pods}"),
+            (TermKind::Most { domain: None, .. }, _) => format!("raise the max-spot-pool-share of the {pods}"),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::planning::cost::CostModel;
 use crate::planning::limits::Row;
 use crate::planning::market::{Cell, Market, is_offering_label};
 use crate::planning::plan::PlanError;
-use crate::planning::{standing, variants};
+use crate::planning::{spot, standing, variants};
 
 /// What DaemonSets take and leave on an instance type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Template {
     /// The value of label `key` on a node of each offer; `None` where such a node has no such label.
     #[must_use]
     pub fn labels_of_offers(&self, key: &str) -> Vec<Option<String>> {
-        if self.standing.is_some() || is_offering_label(key) {
+        if self.standing.is_some() || is_offering_label(key) || key == labels::SPOT_POOL {
             return (0..self.offers.len()).map(|offer| self.label_of_offer(key, offer)).collect();
         }
         let types: Vec<Option<String>> = (0..self.types.len()).map(|of_type| self.label_of_type(key, of_type)).collect();
@@ -145,7 +145,11 @@ impl Template {
     #[must_use]
     pub fn label_of_offer(&self, key: &str, offer: usize) -> Option<String> {
         match &self.standing {
-            Some(standing) => standing.labels.get(key).cloned(),
+            Some(standing) => spot::label_on(&standing.labels, key),
+            None if key == labels::SPOT_POOL => {
+                let (of_type, cell) = (self.offers[offer].of_type, self.cell(offer));
+                spot::pool(self.type_name(of_type), &cell.zone, cell.capacity_type)
+            }
             None if is_offering_label(key) => self.cell(offer).value(key).map(str::to_owned),
             None => self.label_of_type(key, self.offers[offer].of_type),
         }

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::collective::{Portion, WorkloadRules};
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node::{BoundPod, Node, NodeState};
@@ -378,8 +379,17 @@ pub(super) enum Rule {
     Volume(&'static str, i64),
     /// A claim, of which there are two, that other pods may use as well and whose volume is still to be made.
     Claim(u16),
+    /// A part of a workload that is not to be on Spot, or not in one Spot pool.
+    Floor(usize, Portion),
+    Share(usize, Portion),
+    /// A group that is placed whole or not at all.
+    Group(u16),
     /// A preference of some weight.
     Soft(i32, Box<Rule>),
+}
+
+fn a_portion() -> impl Strategy<Value = Portion> {
+    prop_oneof![(0_u32..3).prop_map(Portion::Pods), prop_oneof![Just(300), Just(500), Just(1_000)].prop_map(Portion::PerMille)]
 }
 
 fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
@@ -392,10 +402,15 @@ fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
         1 => prop_oneof![Just("us-east-1a"), Just("us-east-1b")].prop_map(Rule::Zone),
         1 => (prop_oneof![Just("us-east-1a"), Just("us-east-1b")], 0_i64..16).prop_map(|(zone, others)| Rule::Volume(zone, others)),
         1 => (0_u16..2).prop_map(Rule::Claim),
+        1 => (0..workloads, a_portion()).prop_map(|(of, floor)| Rule::Floor(of, floor)),
+        1 => (0..workloads, a_portion()).prop_map(|(of, share)| Rule::Share(of, share)),
+        1 => (0_u16..2).prop_map(Rule::Group),
     ];
     let weight = prop_oneof![2 => Just(None), 1 => (1_i32..=100).prop_map(Some)];
     (rule, weight).prop_map(|(rule, weight)| match weight {
-        Some(weight) if !matches!(rule, Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_)) => Rule::Soft(weight, Box::new(rule)),
+        Some(weight) if matches!(rule, Rule::Spread(..) | Rule::Near(..) | Rule::Apart(..) | Rule::Zone(_)) => {
+            Rule::Soft(weight, Box::new(rule))
+        }
         _ => rule,
     })
 }
@@ -418,10 +433,13 @@ pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
                     Rule::Near(key, of) => Wish::Near(term(key, *of)),
                     Rule::Apart(key, of) => Wish::Apart(term(key, *of)),
                     Rule::Zone(zone) => Wish::Node(required(&[(labels::ZONE, In, &[zone])])),
-                    Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_) | Rule::Soft(..) => continue,
+                    _ => continue,
                 };
                 spec.preferences.push(Preference { weight: *weight, wish });
             }
+            Rule::Floor(of, floor) => ask(&mut spec, *of).on_demand_floor = Some(*floor),
+            Rule::Share(of, share) => ask(&mut spec, *of).max_spot_pool_share = Some(*share),
+            Rule::Group(number) => spec.atomic_group = Some(format!("default/g{number}")),
             Rule::Volume(zone, others) => {
                 let places = vec![required(&[(labels::ZONE, In, &[zone])])];
                 attach(&mut spec, others + 1);
@@ -443,6 +461,12 @@ pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
         }
     }
     spec
+}
+
+/// What the workload asks of all its pods, to be filled in.
+fn ask(spec: &mut PodSpec, workload: usize) -> &mut WorkloadRules {
+    let workload = format!("Deployment default/w{workload}");
+    spec.workload_rules.get_or_insert(WorkloadRules { workload, on_demand_floor: None, max_spot_pool_share: None })
 }
 
 fn attach(spec: &mut PodSpec, volumes: i64) {
