@@ -572,7 +572,7 @@ impl Arrangement {
                     domains.entry(domain).or_default().in_universe = true;
                 }
             }
-            domains.retain(|domain, _| term.kind.is_about(domain));
+            domains.retain(|domain, _| term.kind.domain_of((*domain).clone()).is_some());
             for (domain, &pods) in &term.base {
                 if let Some(domain) = domains.get_mut(domain) {
                     domain.base = pods;

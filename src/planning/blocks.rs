@@ -172,6 +172,14 @@ impl Choices {
     ) -> Chosen {
         let start = start(classes, terms);
         let mut whole: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut room: BTreeMap<usize, i64> = BTreeMap::new();
+        for term in terms {
+            let TermKind::Most { most, .. } = &term.kind else { continue };
+            for (domain, unit) in term.domains.iter().flat_map(|domain| counted(domain).map(move |unit| (domain, unit))) {
+                let left = i64::from(most.saturating_sub(domain.base));
+                room.entry(unit).and_modify(|room| *room = left.min(*room)).or_insert(left);
+            }
+        }
         let mut choice_of: BTreeMap<usize, usize> = BTreeMap::new();
         let (mut counts, mut outs) = (Vec::with_capacity(classes.len()), Vec::with_capacity(classes.len()));
         for class in classes {
@@ -180,7 +188,9 @@ impl Choices {
             let first = self.choices.len();
             for (unit, &forgone) in class.units.iter().zip(&class.forgone) {
                 choice_of.insert(*unit, self.choices.len());
-                self.add(0, pods, placed(unit), forgone, vec![(class_of[*unit], 1)]);
+                // A class that is no more than this anywhere is no more than this on a node either.
+                let most = room.get(unit).map_or(pods, |room| pods.min(room / i64::from(class.each)));
+                self.add(0, most, placed(unit), forgone, vec![(class_of[*unit], 1)]);
             }
             let out = pods - class.units.iter().map(placed).sum::<i64>();
             let units: Vec<usize> = (first..self.choices.len()).collect();

@@ -85,6 +85,7 @@ impl Beside<'_> {
                 let reservations = cluster.node_classes.values_mut().flat_map(|class| &mut class.capacity_reservations);
                 reservations.filter(|reservation| reservation.id == *id).for_each(|reservation| reservation.free += 1);
             }
+            Obstacle::SpotPool => cluster.max_spot_pool_share = None,
             Obstacle::MinValues { .. } | Obstacle::NothingSold { .. } => {}
         }
         cluster.pods[self.pod].spec = Arc::new(spec);
@@ -151,9 +152,9 @@ impl Beside<'_> {
     }
 }
 
-/// The spec without what is asked of pods together: that cannot be dropped for one of them and stand for the others.
+/// The spec without its atomic group, of which more than one pod is to be placed.
 fn alone(spec: PodSpec) -> PodSpec {
-    PodSpec { workload_rules: None, atomic_group: None, ..spec }
+    PodSpec { atomic_group: None, ..spec }
 }
 
 /// Takes a rule between pods out of a spec.
@@ -163,8 +164,8 @@ fn without(spec: &mut PodSpec, term: &Term) {
             let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
             return shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
         }
-        Counts::OfWorkload(_) => {
-            let rules = spec.workload_rules.as_mut();
+        Counts::OfWorkload(of) => {
+            let rules = spec.workload_rules.as_mut().filter(|rules| rules.workload == of.workload);
             return rules.into_iter().for_each(|rules| match term.key.as_str() {
                 labels::CAPACITY_TYPE => rules.on_demand_floor = None,
                 _ => rules.max_spot_pool_share = None,

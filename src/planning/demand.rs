@@ -27,6 +27,7 @@ use crate::domain::topology::{HostPort, TopologySpread, Wish};
 use crate::domain::volume::PodVolume;
 use crate::planning::PreferencePolicy;
 use crate::planning::preferences::{NodeWishes, Priced};
+use crate::planning::spot::Pools;
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::{Collected, Kind, Restriction, Settled, SettledKind, Term, TermKind, Ties};
 use crate::planning::{attachments, standing, terms};
@@ -140,8 +141,8 @@ pub struct PricedKind {
     pub worth: Vec<i64>,
 }
 
-/// A scope, the labels that divide it, the names of nodes that count, and what pods prefer.
-type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, &'a NodeWishes<'a>);
+/// A scope, the labels that divide it, the names of nodes that count, what is asked of Spot pools, and what pods prefer.
+type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, Option<&'a TermKind>, &'a NodeWishes<'a>);
 
 /// What makes kinds of pods one group: priority, atomic group, requests, wishes, and scope, ties and forgone worth of each way to place them.
 type GroupKey<'a> = (i32, Option<&'a String>, &'a Resources, &'a NodeWishes<'a>, Vec<(usize, &'a Ties, i64)>);
@@ -153,12 +154,19 @@ impl Demand {
     /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
     pub fn new(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy) -> Self {
-        Self::beside(cluster, supply, policy, &[])
+        Self::beside(cluster, supply, policy, &Pools::default(), &[])
     }
 
-    /// The same where from pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
-    pub(super) fn beside(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy, placed_from: &[usize]) -> Self {
-        let (kinds, members, settled) = kinds(cluster, placed_from);
+    /// The same where these Spot pools are told apart, and from pod `placed_from[node]` on the pods of a node are placed there and not
+    /// bound yet.
+    pub(super) fn beside(
+        cluster: &ClusterView,
+        supply: &Supply,
+        policy: PreferencePolicy,
+        pools: &Pools,
+        placed_from: &[usize],
+    ) -> Self {
+        let (kinds, members, settled) = kinds(cluster, placed_from, Some(pools));
         let mut reach = Reach::default();
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
@@ -447,17 +455,21 @@ impl<'a> Divisions<'_, 'a> {
         }
         let forgone =
             (!wishes.is_empty()).then(|| &*self.forgone.entry(wishes).or_insert_with(|| wishes.forgone(self.supply, reach)));
-        let divided = || divide(self.supply, &scopes.list[scope].clone(), &keys, &nodes, forgone, scopes);
-        self.known.entry((scope, keys.clone(), nodes.clone(), wishes)).or_insert_with(divided).clone()
+        // A pod has one workload, which asks for one thing.
+        let pools = own().find(|term| term.key == labels::SPOT_POOL).map(|term| &term.kind);
+        let divided = || divide(self.supply, &scopes.list[scope].clone(), &keys, &nodes, pools, forgone, scopes);
+        self.known.entry((scope, keys.clone(), nodes.clone(), pools, wishes)).or_insert_with(divided).clone()
     }
 }
 
-/// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`.
+/// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`, and Spot pools as the term
+/// `pools` tells them apart.
 fn divide(
     supply: &Supply,
     scope: &Scope,
     keys: &[&str],
     nodes: &BTreeSet<&str>,
+    pools: Option<&TermKind>,
     forgone: Option<&Vec<Vec<i64>>>,
     scopes: &mut Scopes,
 ) -> Vec<PodCell> {
@@ -465,10 +477,13 @@ fn divide(
     for (number, (template, offers)) in supply.templates.iter().zip(&scope.offers).enumerate() {
         let values: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
         for offer in offers.iter().flat_map(FixedBitSet::ones) {
-            let matters = |key: &str, value: &str| key != labels::HOSTNAME || nodes.contains(value);
-            let defined = keys.iter().zip(&values).filter_map(|(key, of)| {
-                of[offer].clone().filter(|value| matters(key, value)).map(|value| ((*key).to_owned(), value))
-            });
+            let domain = |key: &str, value: String| match key {
+                labels::HOSTNAME => nodes.contains(value.as_str()).then_some(value),
+                labels::SPOT_POOL => pools.and_then(|term| term.domain_of(value)),
+                _ => Some(value),
+            };
+            let defined = keys.iter().zip(&values);
+            let defined = defined.filter_map(|(key, of)| Some(((*key).to_owned(), domain(key, of[offer].clone()?)?)));
             let nowhere = || Scope { offers: vec![None; supply.templates.len()] };
             let forgone = forgone.map_or(0, |forgone| forgone[number][offer]);
             let cell = found.entry((defined.collect(), forgone)).or_insert_with(nowhere);
@@ -493,8 +508,13 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
 ///
-/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
-pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
+/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet. Where `pools` are given, no other Spot pools
+/// are told apart.
+pub(super) fn kinds<'a>(
+    cluster: &'a ClusterView,
+    placed_from: &[usize],
+    pools: Option<&'a Pools>,
+) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));
@@ -528,7 +548,9 @@ pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec
         *of_workload.entry(rules).or_default() += 1;
     }
     for kind in kinds.iter_mut().chain(settled.iter_mut().map(|of| &mut of.kind)) {
-        kind.of_workload = kind.spec.workload_rules.as_ref().map_or(0, |rules| of_workload[rules]);
+        if let Some(rules) = &kind.spec.workload_rules {
+            (kind.of_workload, kind.pools) = (of_workload[rules], pools.map(|pools| pools.of(rules)));
+        }
     }
     let nodes = cluster.nodes.iter().map(|node| &node.labels).collect();
     (kinds, members, Settled { kinds: settled, nodes })
@@ -542,7 +564,7 @@ fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a L
     for (number, spec, namespace, labels) in pods {
         let kind = *by_pointer.entry((Arc::as_ptr(spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
             *known.entry((spec, namespace, labels)).or_insert_with(|| {
-                kinds.push(Kind { spec, namespace, labels, pods: 0, of_workload: 0, soft: &[] });
+                kinds.push(Kind { spec, namespace, labels, pods: 0, of_workload: 0, pools: None, soft: &[] });
                 members.push(Vec::new());
                 kinds.len() - 1
             })

@@ -26,6 +26,7 @@ mod priority;
 mod program;
 mod reasons;
 mod respect;
+mod rounds;
 mod sentences;
 mod spot;
 mod standing;
@@ -49,6 +50,8 @@ pub use program::{Leftover, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
+#[cfg(test)]
+mod collective_tests;
 #[cfg(test)]
 mod conflict_kinds_tests;
 #[cfg(test)]

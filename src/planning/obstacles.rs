@@ -50,6 +50,8 @@ pub(super) enum Obstacle {
     Limit { node_pool: usize, resource: String },
     /// A capacity reservation, by id, all of whose instances are taken.
     Reserved { id: String },
+    /// The cap of the whole plan on the CPU in a Spot pool.
+    SpotPool,
     /// Too few distinct values among the offerings that would hold the pod.
     MinValues { node_pool: usize, key: String },
     /// The NodePool's own requirements leave nothing to buy.
@@ -215,12 +217,15 @@ impl<'a> Draft<'a> {
             let of_cell: Vec<usize> = (0..template.market.cells.len())
                 .map(|cell| cells.number([by_cell(cell), rules.by_cell[cell].clone(), taken[cell].clone()].concat()))
                 .collect();
+            let capped = self.capped(template, left);
             let mut closed = Distinct::default();
             let mut known: BTreeMap<(usize, usize, usize, bool, bool), Vec<usize>> = BTreeMap::new();
             for (offer, sold) in template.offers.iter().enumerate() {
                 let inside = asked.within.as_ref().is_none_or(|(scope, _)| reaches(scope, number, offer));
                 let too_dear = dear.as_ref().is_some_and(|(_, offers)| offers.contains(offer));
-                let of_offer = closed.number(rules.by_offer.get(offer).cloned().unwrap_or_default());
+                let mut of_offer = rules.by_offer.get(offer).cloned().unwrap_or_default();
+                of_offer.extend(capped.iter().filter(|(_, offers)| offers.contains(offer)).map(|(number, _)| *number));
+                let of_offer = closed.number(of_offer);
                 let key = (of_type[sold.of_type], of_cell[sold.cell], of_offer, inside, too_dear);
                 known.entry(key).or_default().push(offer);
             }
@@ -327,6 +332,16 @@ impl<'a> Draft<'a> {
         let mut dear = FixedBitSet::with_capacity(template.offers.len());
         dear.extend((0..template.offers.len()).filter(|&offer| template.cost(offer).micros() > left));
         (!dear.is_clear()).then(|| (self.number(Obstacle::Limit { node_pool, resource }), dear))
+    }
+
+    /// The cap on Spot pools, and the offers that would break it.
+    fn capped(&mut self, template: &Template, left: LimitLeft<'_>) -> Option<(usize, FixedBitSet)> {
+        let mut full = FixedBitSet::with_capacity(template.offers.len());
+        full.extend(template.capped.iter().enumerate().filter_map(|(offer, pool)| {
+            let row = Row::SpotPool(pool.clone()?);
+            (template.taken(&row, offer) > left(&row)).then_some(offer)
+        }));
+        (!full.is_clear()).then(|| (self.number(Obstacle::SpotPool), full))
     }
 
     fn finish(self) -> Ruling<'a> {

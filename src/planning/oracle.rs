@@ -225,7 +225,8 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
         .collect();
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
-    let placed = |pod: &usize| nodes.iter().any(|node| node.pods.contains(pod)) || existing.iter().any(|used| used.pods.contains(pod));
+    let placed =
+        |pod: &usize| nodes.iter().any(|node| node.pods.contains(pod)) || existing.iter().any(|used| used.pods.contains(pod));
     let left = (0..cluster.pods.len()).filter(|pod| !placed(pod));
     let why = |pod| UnplacedPod { pod, why: WhyLeft::NotFound, reasons: vec!["it is left".to_owned()], remedies: Vec::new() };
     let unplaced = left.map(why).collect();

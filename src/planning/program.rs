@@ -143,6 +143,7 @@ impl TierProgram {
         if arrangement.units.is_empty() {
             return None;
         }
+        let limits = whole_steps(limits, &drafts);
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
         let dearest = dearest(supply, demand, &live, weight);
@@ -303,7 +304,7 @@ impl Sets {
     }
 }
 
-/// The limits of the tier's NodePools, the reservations and the nodes that exist, numbered.
+/// The limits of the tier's NodePools, the reservations, the capped Spot pools and the nodes that exist, numbered.
 fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, weight: i32) -> Vec<(usize, Row)> {
     let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
     let mut rows: Vec<Row> = of_tier
@@ -313,10 +314,24 @@ fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, w
             limits.chain(standing).collect::<Vec<_>>()
         })
         .chain(reserved.keys().map(|id| Row::Reservation(id.clone())))
+        .chain(supply.spot_left.keys().map(|pool| Row::SpotPool(pool.clone())))
         .collect();
     rows.sort();
     rows.dedup();
     (0..).zip(rows).collect()
+}
+
+/// Limits as far down as no sum of nodes tells the difference: to a multiple of what all amounts have in common.
+fn whole_steps(limits: Vec<i64>, drafts: &[(Draft, ShapeOrigin)]) -> Vec<i64> {
+    let mut steps = vec![0_i64; limits.len()];
+    for &(row, amount) in drafts.iter().flat_map(|(draft, _)| &draft.usage) {
+        let (mut a, mut b) = (steps[row], amount);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        steps[row] = a;
+    }
+    limits.into_iter().zip(steps).map(|(limit, step)| if step > 0 { limit - limit % step } else { limit }).collect()
 }
 
 /// How much there is of what a side row is about.
@@ -327,6 +342,7 @@ fn limit_of(row: &Row, supply: &Supply, nodes: &[u32], reserved: &BTreeMap<Strin
             template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0)
         }
         Row::Reservation(id) => reserved.get(id).copied().map_or(0, i64::from),
+        Row::SpotPool(pool) => supply.spot_left.get(pool).copied().unwrap_or(0),
         Row::Standing(template) => i64::from(nodes[*template]),
     };
     limit.clamp(0, LARGEST_AMOUNT - 1)

@@ -55,6 +55,16 @@ impl Sentences<'_> {
                 let instances = if free == 1 { "instance" } else { "instances" };
                 format!("capacity reservation {id} has {free} free {instances}, and the plan uses them all")
             }
+            Obstacle::SpotPool => {
+                let cap = amount(ResourceName::CPU, self.supply.spot_cap.unwrap_or(0));
+                let named = self
+                    .offers(&places)
+                    .filter_map(|(template, offer)| template.label_of_offer(crate::domain::labels::SPOT_POOL, offer));
+                let pools = listed(&named.collect());
+                format!(
+                    "no Spot pool may have more than {cap} (max-spot-pool-share), and one more node would be too many in {pools}"
+                )
+            }
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, &places);
                 format!(
@@ -128,6 +138,7 @@ impl Sentences<'_> {
                 format!("raise the limit of NodePool {name} from {limit} to {needed}")
             }
             Obstacle::Reserved { id } => format!("have one more free instance in capacity reservation {id}"),
+            Obstacle::SpotPool => "raise --max-spot-pool-share".to_owned(),
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, places);
                 format!("lower minValues of {key} in NodePool {name} from {wanted} to {found}")
@@ -279,19 +290,22 @@ impl Sentences<'_> {
 
     /// What a workload asks of all its pods together.
     fn most(&self, tally: &Tally, closed: &BTreeSet<String>) -> String {
-        let (TermKind::Most { most, domain }, Counts::OfWorkload(rules)) = (&tally.term.kind, &tally.term.counts) else {
+        let (TermKind::Most { most, named }, Counts::OfWorkload(rules)) = (&tally.term.kind, &tally.term.counts) else {
             return String::new();
         };
         let pods = pods_of(&tally.term);
-        match domain {
-            Some(domain) => {
+        match named {
+            Some(named) => {
                 let floor = rules.on_demand_floor.map(|floor| floor.to_string()).unwrap_or_default();
-                let here = tally.count(domain, self.stage);
+                let here: u32 = named.names.iter().map(|domain| tally.count(domain, self.stage)).sum();
                 format!("{floor} of the {pods} must not be on Spot (on-demand-floor), so at most {most} may, and {here} are")
             }
             None => {
                 let share = rules.max_spot_pool_share.map(|share| share.to_string()).unwrap_or_default();
-                format!("at most {share} of the {pods} may be in one Spot pool (max-spot-pool-share): {}", self.counts(tally, closed))
+                format!(
+                    "at most {share} of the {pods} may be in one Spot pool (max-spot-pool-share): {}",
+                    self.counts(tally, closed)
+                )
             }
         }
     }
@@ -351,11 +365,13 @@ impl Sentences<'_> {
                 format!("raise maxSkew of {whose} spread of {pods} over {over} from {max_skew} to {skew}")
             }
             (TermKind::Spread { .. }, None) => format!("drop {whose} spread of {pods} over {over}"),
-            (TermKind::Near, _) if matches!(term.counts, Counts::OfClaim(_)) => format!("give it a claim of its own, not that of {pods}"),
+            (TermKind::Near, _) if matches!(term.counts, Counts::OfClaim(_)) => {
+                format!("give it a claim of its own, not that of {pods}")
+            }
             (TermKind::Near, _) => format!("drop {whose} affinity to {pods} over {over}"),
             (TermKind::Apart, _) => format!("drop {whose} anti-affinity to {pods} over {over}"),
-            (TermKind::Most { domain: Some(_), .. }, _) => format!("lower the on-demand-floor of the {pods}"),
-            (TermKind::Most { domain: None, .. }, _) => format!("raise the max-spot-pool-share of the {pods}"),
+            (TermKind::Most { named: Some(_), .. }, _) => format!("lower the on-demand-floor of the {pods}"),
+            (TermKind::Most { named: None, .. }, _) => format!("raise the max-spot-pool-share of the {pods}"),
         }
     }
 

@@ -18,10 +18,10 @@ use crate::domain::pod::PodSpec;
 use crate::domain::preference::SoftRule;
 use crate::domain::selector::{Labels, Match, PodSelector};
 use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
-use crate::planning::spot;
+use crate::planning::spot::{self, Named};
 
 /// What a term asks for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TermKind {
     /// The owner's domain holds at most so many selected pods more than the least filled one of the universe.
     Spread {
@@ -44,8 +44,8 @@ pub enum TermKind {
     Most {
         /// How many.
         most: u32,
-        /// The only domain that it is about; all of them where there is none.
-        domain: Option<String>,
+        /// The domains that it is about; all of them where none are named.
+        named: Option<Named>,
     },
 }
 
@@ -56,12 +56,12 @@ impl TermKind {
         matches!(self, Self::Spread { .. } | Self::Near)
     }
 
-    /// Whether it says something about `domain`.
+    /// The domain of a node whose label has this value; `None` where the term says nothing about it.
     #[must_use]
-    pub fn is_about(&self, domain: &str) -> bool {
+    pub(super) fn domain_of(&self, value: String) -> Option<String> {
         match self {
-            Self::Most { domain: Some(only), .. } => only == domain,
-            _ => true,
+            Self::Most { named: Some(named), .. } => named.domain_of(value),
+            _ => Some(value),
         }
     }
 }
@@ -114,15 +114,15 @@ impl Term {
     }
 
     /// What a workload of so many pods, running or not, asks of all of them.
-    fn of_workload(rules: &WorkloadRules, pods: u32) -> impl Iterator<Item = Self> {
+    fn of_workload(rules: &WorkloadRules, pods: u32, pools: Option<&Named>) -> impl Iterator<Item = Self> {
         let counts = || Counts::OfWorkload(rules.clone());
         let on_spot = rules.most_on_spot(pods).map(|most| {
-            let domain = Some(CapacityType::Spot.as_str().to_owned());
-            Self::new(TermKind::Most { most, domain }, labels::CAPACITY_TYPE.to_owned(), counts())
+            let spot = Named { names: BTreeSet::from([CapacityType::Spot.as_str().to_owned()]), joined: false };
+            Self::new(TermKind::Most { most, named: Some(spot) }, labels::CAPACITY_TYPE.to_owned(), counts())
         });
-        let in_pool = rules.most_in_spot_pool(pods).map(|most| {
-            Self::new(TermKind::Most { most, domain: None }, labels::SPOT_POOL.to_owned(), counts())
-        });
+        let in_pool = rules
+            .most_in_spot_pool(pods)
+            .map(|most| Self::new(TermKind::Most { most, named: pools.cloned() }, labels::SPOT_POOL.to_owned(), counts()));
         on_spot.into_iter().chain(in_pool)
     }
 
@@ -175,6 +175,8 @@ pub(super) struct Kind<'a> {
     pub(super) pods: usize,
     /// How many pods, running or not, have its workload's rules; 0 where there are none.
     pub(super) of_workload: u32,
+    /// The Spot pools that its workload tells apart, where not all.
+    pub(super) pools: Option<&'a Named>,
     /// Soft rules between pods that have a price.
     pub(super) soft: &'a [Soft<'a>],
 }
@@ -287,10 +289,9 @@ pub(super) fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
                     TermKind::Spread { admitted, .. } => term.key == labels::HOSTNAME || admitted.contains(&node),
                     _ => true,
                 };
-                if let (true, Some(domain)) = (admitted, spot::label_on(settled.nodes[node], &term.key)) {
-                    if term.kind.is_about(&domain) {
-                        *term.base.entry(domain).or_default() += 1;
-                    }
+                let domain = spot::label_on(settled.nodes[node], &term.key).and_then(|value| term.kind.domain_of(value));
+                if let (true, Some(domain)) = (admitted, domain) {
+                    *term.base.entry(domain).or_default() += 1;
                 }
             }
         }
@@ -328,9 +329,9 @@ fn restrictions(
                 TermKind::Apart => {
                     restriction.out.extend(term.base.keys().map(|domain| (term.key.clone(), domain.clone())));
                 }
-                TermKind::Most { most, domain } => {
+                TermKind::Most { most, named } => {
                     let full = term.base.iter().filter(|(_, pods)| **pods >= *most).map(|(domain, _)| domain);
-                    let closed = domain.iter().filter(|_| *most == 0);
+                    let closed = named.iter().flat_map(|named| &named.names).filter(|_| *most == 0);
                     restriction.out.extend(full.chain(closed).map(|domain| (term.key.clone(), domain.clone())));
                 }
             }
@@ -397,7 +398,7 @@ fn terms_of<'a>(kind: &Kind<'a>, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
     made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
     let claims = spec.volumes.iter().filter_map(|volume| volume.shared.as_ref());
     made.extend(claims.filter_map(|shared| Some(Term::of_claim(&shared.claim, shared.settled_by.as_deref()?))));
-    made.extend(spec.workload_rules.iter().flat_map(|rules| Term::of_workload(rules, kind.of_workload)));
+    made.extend(spec.workload_rules.iter().flat_map(|rules| Term::of_workload(rules, kind.of_workload, kind.pools)));
     made
 }
 
@@ -534,8 +535,10 @@ mod tests {
     }
 
     fn collected(kinds: &[(&PodSpec, &Labels, usize)]) -> (Vec<Term>, Vec<Ties>) {
-        let kinds: Vec<Kind<'_>> =
-            kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods, of_workload: 0, soft: &[] }).collect();
+        let kinds: Vec<Kind<'_>> = kinds
+            .iter()
+            .map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods, of_workload: 0, pools: None, soft: &[] })
+            .collect();
         let domains = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         let found = collect(&kinds, &Settled::default(), &mut |_, _| (domains.clone(), BTreeSet::new()));
         (found.terms, found.ties)

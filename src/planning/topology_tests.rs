@@ -502,7 +502,21 @@ fn running(mut spec: PodSpec) -> PodSpec {
     spec
 }
 
+/// The nodes join the cluster. The volume of a claim that a running pod uses is made, for the pods that wait as well.
 pub(super) fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
+    let rules = nodes.iter().flat_map(|node| &node.pods).flat_map(|(_, rules)| rules);
+    let made: BTreeSet<String> = rules
+        .flat_map(|rule| match rule {
+            Rule::Claim(number) => Some(format!("default/claim-{number}")),
+            _ => None,
+        })
+        .collect();
+    for pod in &mut cluster.pods {
+        let mut spec = (*pod.spec).clone();
+        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+        shared.filter(|shared| made.contains(&shared.claim)).for_each(|shared| shared.settled_by = None);
+        pod.spec = Arc::new(spec);
+    }
     for (at, of) in nodes.iter().enumerate() {
         let pods = of.pods.iter().enumerate().map(|(number, (workload, rules))| BoundPod {
             namespace: "default".to_owned(),
@@ -605,6 +619,7 @@ proptest! {
         reserved in reservations(),
         dollars in dollars(),
         limits in attach_limits(),
+        share in proptest::option::weighted(0.15, 200_u32..1_500),
     ) {
         let mut pods = pods;
         let mut left = if nodes.is_empty() { 4 } else { 3 };
@@ -619,6 +634,7 @@ proptest! {
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         limit_volumes(&mut cluster, &limits);
+        cluster.max_spot_pool_share = share;
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
         let kinds = &planned.demand.worth;
@@ -646,6 +662,7 @@ proptest! {
         dollars in dollars(),
         limits in attach_limits(),
         daemon_port in proptest::option::of(80_u16..82),
+        share in proptest::option::weighted(0.15, 100_u32..1_000),
         work in prop_oneof![Just(30), Just(300), Just(3_000)],
         seed in 0_usize..1_000,
     ) {
@@ -657,6 +674,7 @@ proptest! {
         limit_volumes(&mut cluster, &limits);
         let daemon = daemon_port.map(|port| daemon_set("web", with_rules(spec(0), &[Rule::Port(port)])));
         cluster.daemon_sets.extend(daemon);
+        cluster.max_spot_pool_share = share;
         let planned = planned_within(&cluster, work);
         check(&cluster, &planned)?;
         let mut order: Vec<usize> = (0..cluster.pods.len()).collect();

@@ -93,7 +93,7 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         }
     }
     reservations::check(cluster, plan, &mut found);
-    collective::check(cluster, plan, &mut found);
+    collective::check(&site, plan, &mut found);
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);
     if plan.cost != cost {

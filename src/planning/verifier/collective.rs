@@ -1,9 +1,10 @@
 //! What is asked of pods together: groups that are placed whole or not at all, and how many pods of a workload may be on Spot, all in
-//! all and in one pool.
+//! all and in one pool; and how much of the whole plan may be in one.
 
 use std::collections::BTreeMap;
 
 use super::Violation;
+use super::concrete::Site;
 use super::violation::describe;
 use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
@@ -11,6 +12,7 @@ use crate::domain::collective::WorkloadRules;
 use crate::domain::labels;
 use crate::domain::node::Node;
 use crate::domain::plan::{Candidate, Plan};
+use crate::domain::resources::ResourceName;
 
 /// Instance type and zone.
 type Pool<'a> = (&'a str, &'a str);
@@ -23,8 +25,10 @@ struct Stand<'a> {
 }
 
 /// Checks all of it.
-pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violation>) {
+pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
+    let cluster = site.cluster;
     check_groups(cluster, plan, found);
+    check_cap(site, plan, found);
     let mut workloads: BTreeMap<&WorkloadRules, Stand<'_>> = BTreeMap::new();
     for rules in cluster.pods.iter().filter_map(|pod| pod.spec.workload_rules.as_ref()) {
         workloads.entry(rules).or_default().pods += 1;
@@ -46,10 +50,10 @@ pub(super) fn check(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
             *here = (here.0 + 1, true);
         }
     }
-    for (rules, stand) in workloads {
-        check_workload(rules, &stand, found);
+    for (rules, stand) in &workloads {
+        check_workload(rules, stand, found);
     }
-    check_candidates(cluster, plan, found);
+    check_candidates(cluster, plan, &workloads, found);
 }
 
 fn check_workload(rules: &WorkloadRules, stand: &Stand<'_>, found: &mut Vec<Violation>) {
@@ -67,10 +71,17 @@ fn check_workload(rules: &WorkloadRules, stand: &Stand<'_>, found: &mut Vec<Viol
 }
 
 /// Whatever the launch request ends with, the rules hold: a node with such pods stays off Spot, or in its pool.
-fn check_candidates(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violation>) {
+fn check_candidates(
+    cluster: &ClusterView,
+    plan: &Plan,
+    workloads: &BTreeMap<&WorkloadRules, Stand<'_>>,
+    found: &mut Vec<Violation>,
+) {
+    let binds = |most: Option<u32>, rules: &WorkloadRules| most.is_some_and(|most| most < workloads[rules].pods);
     for (index, node) in plan.nodes.iter().enumerate() {
-        let floor = rules_of(cluster, &node.pods).any(|rules| rules.on_demand_floor.is_some());
-        let share = rules_of(cluster, &node.pods).any(|rules| rules.max_spot_pool_share.is_some());
+        let pods = |rules: &WorkloadRules| workloads[rules].pods;
+        let floor = rules_of(cluster, &node.pods).any(|rules| binds(rules.most_on_spot(pods(rules)), rules));
+        let share = rules_of(cluster, &node.pods).any(|rules| binds(rules.most_in_spot_pool(pods(rules)), rules));
         let chosen = bought_in(&node.offering);
         for candidate in node.candidates.iter().filter(|candidate| bought_in(candidate).is_some()) {
             let key = if floor && chosen.is_none() {
@@ -83,6 +94,24 @@ fn check_candidates(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
             let (offering, key) = (describe(candidate), key.to_owned());
             found.push(Violation::CandidateInOtherDomain { node: index, offering, key });
         }
+    }
+}
+
+/// No pool in which the plan buys has more CPU than the cap of the whole plan.
+fn check_cap(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
+    let Some(most) = site.cluster.most_in_spot_pool() else { return };
+    let mut pools: BTreeMap<Pool<'_>, i64> = BTreeMap::new();
+    for (pool, node) in plan.nodes.iter().filter_map(|node| Some((bought_in(&node.offering)?, node))) {
+        let vcpus = site.catalog.get(&node.offering.instance_type).map_or(0, |sold| sold.vcpus);
+        *pools.entry(pool).or_default() += vcpus * 1_000;
+    }
+    for (pool, node) in site.cluster.nodes.iter().filter_map(|node| Some((pool_of(node)?, node))) {
+        if let Some(cores) = pools.get_mut(&pool) {
+            *cores += node.capacity.get(ResourceName::CPU);
+        }
+    }
+    for ((instance_type, zone), cores) in pools.into_iter().filter(|(_, cores)| *cores > most) {
+        found.push(Violation::SpotPoolCap { pool: format!("{instance_type} {zone}"), cores, most });
     }
 }
 

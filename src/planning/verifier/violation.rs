@@ -73,6 +73,8 @@ pub enum Violation {
     OnDemandFloor { workload: String, on_spot: u32, most: u32 },
     /// More pods of a workload are in one Spot pool than its max-spot-pool-share allows.
     SpotPoolShare { workload: String, pool: String, pods: u32, most: u32 },
+    /// A Spot pool has more CPU than the cap of the whole plan, both in milli-cores.
+    SpotPoolCap { pool: String, cores: i64, most: i64 },
     /// A domain holds more pods of a spread constraint than the least filled one and `max_skew` allow.
     TopologySpread { pod: String, key: String, domain: String, pods: u32, least: u32, max_skew: u32 },
     /// The domain of a pod holds no pod that it has to be near to.
@@ -192,6 +194,9 @@ impl fmt::Display for Violation {
             }
             Self::SpotPoolShare { workload, pool, pods, most } => {
                 write!(f, "{workload}: {pods} of its pods are in the Spot pool {pool}, its max-spot-pool-share allows {most}")
+            }
+            Self::SpotPoolCap { pool, cores, most } => {
+                write!(f, "Spot pool {pool} has {cores} milli-cores, the plan's max-spot-pool-share allows {most}")
             }
             Self::TopologySpread { pod, key, domain, pods, least, max_skew } => {
                 write!(

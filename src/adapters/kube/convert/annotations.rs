@@ -44,7 +44,9 @@ impl PodAnnotations {
         let portion = |key: &str| {
             let Some(text) = value(annotations, key) else { return Ok(None) };
             let mend = "write a number of pods or a percentage with at most one decimal, in quotes: \"2\" or \"30%\"";
-            Portion::parse(text).map(Some).ok_or_else(|| error(key, format!("`{text}` is no number of pods and no percentage"), mend))
+            Portion::parse(text)
+                .map(Some)
+                .ok_or_else(|| error(key, format!("`{text}` is no number of pods and no percentage"), mend))
         };
         let group = value(annotations, annotations::ATOMIC_GROUP);
         if group == Some("") {
@@ -62,8 +64,11 @@ impl PodAnnotations {
     #[must_use]
     pub fn rules_of(&self, workload: impl FnOnce() -> String) -> Option<WorkloadRules> {
         let (on_demand_floor, max_spot_pool_share) = (self.on_demand_floor, self.max_spot_pool_share);
-        (on_demand_floor.is_some() || max_spot_pool_share.is_some())
-            .then(|| WorkloadRules { workload: workload(), on_demand_floor, max_spot_pool_share })
+        (on_demand_floor.is_some() || max_spot_pool_share.is_some()).then(|| WorkloadRules {
+            workload: workload(),
+            on_demand_floor,
+            max_spot_pool_share,
+        })
     }
 }
 

@@ -148,7 +148,12 @@ mod tests {
     use crate::domain::taint::Taint;
 
     fn convert(spec: serde_json::Value) -> Result<PodTemplate, FieldError> {
-        from_api(&serde_json::from_value(spec).expect("the pod of this test is one"), "shop", Labels::new(), PodAnnotations::default())
+        from_api(
+            &serde_json::from_value(spec).expect("the pod of this test is one"),
+            "shop",
+            Labels::new(),
+            PodAnnotations::default(),
+        )
     }
 
     #[test]
