@@ -29,7 +29,8 @@ impl Input {
         let mut notices = loaded.notices;
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
-        Ok(Self { cluster: loaded.cluster, catalog, notices })
+        let cluster = ClusterView { max_spot_pool_share: args.max_spot_pool_share, ..loaded.cluster };
+        Ok(Self { cluster, catalog, notices })
     }
 
     /// Tells the notices on stderr.

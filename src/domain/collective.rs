@@ -62,10 +62,12 @@ pub struct WorkloadRules {
 }
 
 impl WorkloadRules {
-    /// How many of its `pods`, those that run and those that wait, may be on Spot.
+    /// How many of its `pods`, those that run and those that wait, may be on Spot: none where none may be in any pool.
     #[must_use]
     pub fn most_on_spot(&self, pods: u32) -> Option<u32> {
-        self.on_demand_floor.map(|floor| pods - floor.of(pods))
+        let none = self.max_spot_pool_share.filter(|share| share.of(pods) == 0).map(|_| 0);
+        let above_floor = self.on_demand_floor.map(|floor| pods - floor.of(pods));
+        none.or(above_floor)
     }
 
     /// How many of its `pods`, those that run and those that wait, may be in one Spot pool.

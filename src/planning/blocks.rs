@@ -189,7 +189,7 @@ impl Choices {
             for (unit, &forgone) in class.units.iter().zip(&class.forgone) {
                 choice_of.insert(*unit, self.choices.len());
                 // A class that is no more than this anywhere is no more than this on a node either.
-                let most = room.get(unit).map_or(pods, |room| pods.min(room / i64::from(class.each)));
+                let most = room.get(unit).map_or(pods, |room| pods.min(room / i64::from(class.each)).max(1));
                 self.add(0, most, placed(unit), forgone, vec![(class_of[*unit], 1)]);
             }
             let out = pods - class.units.iter().map(placed).sum::<i64>();

@@ -167,7 +167,10 @@ fn without(spec: &mut PodSpec, term: &Term) {
         Counts::OfWorkload(of) => {
             let rules = spec.workload_rules.as_mut().filter(|rules| rules.workload == of.workload);
             return rules.into_iter().for_each(|rules| match term.key.as_str() {
-                labels::CAPACITY_TYPE => rules.on_demand_floor = None,
+                labels::CAPACITY_TYPE => {
+                    rules.on_demand_floor = None;
+                    rules.max_spot_pool_share = rules.max_spot_pool_share.filter(|share| share.of(9) > 0);
+                }
                 _ => rules.max_spot_pool_share = None,
             });
         }
@@ -394,7 +397,7 @@ proptest! {
         reserved in reservations(),
     ) {
         let pods: Vec<(usize, PodSpec)> =
-            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(alone(spec), extra))).collect();
         let mut cluster = cluster(pools, &pods);
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes[..nodes.len().min(1)]);

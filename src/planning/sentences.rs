@@ -296,7 +296,9 @@ impl Sentences<'_> {
         let pods = pods_of(&tally.term);
         match named {
             Some(named) => {
-                let floor = rules.on_demand_floor.map(|floor| floor.to_string()).unwrap_or_default();
+                let Some(floor) = rules.on_demand_floor else {
+                    return format!("none of the {pods} may be on Spot (max-spot-pool-share)");
+                };
                 let here: u32 = named.names.iter().map(|domain| tally.count(domain, self.stage)).sum();
                 format!("{floor} of the {pods} must not be on Spot (on-demand-floor), so at most {most} may, and {here} are")
             }
@@ -370,7 +372,8 @@ impl Sentences<'_> {
             }
             (TermKind::Near, _) => format!("drop {whose} affinity to {pods} over {over}"),
             (TermKind::Apart, _) => format!("drop {whose} anti-affinity to {pods} over {over}"),
-            (TermKind::Most { named: Some(_), .. }, _) => format!("lower the on-demand-floor of the {pods}"),
+            (TermKind::Most { most: 1.., named: Some(_) }, _) => format!("lower the on-demand-floor of the {pods}"),
+            (TermKind::Most { named: Some(_), .. }, _) => format!("let the {pods} be on Spot"),
             (TermKind::Most { named: None, .. }, _) => format!("raise the max-spot-pool-share of the {pods}"),
         }
     }

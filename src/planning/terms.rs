@@ -122,6 +122,7 @@ impl Term {
         });
         let in_pool = rules
             .most_in_spot_pool(pods)
+            .filter(|most| *most > 0)
             .map(|most| Self::new(TermKind::Most { most, named: pools.cloned() }, labels::SPOT_POOL.to_owned(), counts()));
         on_spot.into_iter().chain(in_pool)
     }
