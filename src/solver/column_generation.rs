@@ -41,11 +41,11 @@ const SETTLING_ROUNDS: usize = 6;
 /// A light pass is followed by another one when it lowers the master's objective by this share.
 const WORTHWHILE: f64 = 1e-4;
 /// Beam widths of the deviation search and work of the core tables, one after the other as the bound stalls.
-const EFFORTS: [(usize, u64); 5] =
-    [(0, 60_000_000), (30, 100_000_000), (150, 300_000_000), (800, 1_000_000_000), (4_000, 2_000_000_000)];
+const EFFORTS: [(usize, u64); 6] =
+    [(0, 10_000_000), (0, 60_000_000), (30, 100_000_000), (150, 300_000_000), (800, 1_000_000_000), (4_000, 2_000_000_000)];
 /// How many of [`EFFORTS`] a branch of more than [`CLASSES_OF_A_NARROW_BRANCH`] classes uses: there are many branches, and each
 /// needs a bound only.
-const EFFORTS_OF_A_BRANCH: usize = 3;
+const EFFORTS_OF_A_BRANCH: usize = 4;
 /// From so many classes on core tables are used.
 const CLASSES_OF_CORES: usize = 80;
 /// Work of a core table in a branch at most.
@@ -440,6 +440,16 @@ pub(super) struct Relaxed {
     pub(super) ended: Ended,
 }
 
+/// The linear relaxation is far from solved while its bound is below the master by this share.
+const FAR: f64 = 0.1;
+
+impl Relaxed {
+    /// Whether the budget ended it long before bound and master met.
+    pub(super) fn is_far(&self) -> bool {
+        self.ended == Ended::Budget && self.solution.objective - self.best.bound > FAR * self.solution.objective
+    }
+}
+
 /// Where in the tree column generation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -475,7 +485,8 @@ pub(super) fn column_generation(
 ) -> Option<Relaxed> {
     let mut best = start;
     let mut alpha: f64 = 0.7;
-    let mut effort = 0;
+    // The first two efforts of a part would be the same.
+    let mut effort = usize::from(place == Place::Part);
     let mut stalled = 0;
     let mut solution = master.solve(control)?;
     let unit = master.unit;
@@ -504,7 +515,9 @@ pub(super) fn column_generation(
         let core = match place {
             _ if master.reduced.classes() < CLASSES_OF_CORES => 0,
             Place::Branch => core.min(CORE_OF_A_BRANCH),
-            Place::Root | Place::Part => core,
+            // It is the master's patterns that a packing is made of, not the bound.
+            Place::Part => core.min(EFFORTS[0].1),
+            Place::Root => core,
         };
         let threshold = (0.3 * gap).clamp(0.4 * tolerance, 0.02);
         let looking = Effort { width: beam, core, threshold, keep: 3, through_classes: true };

@@ -5,6 +5,8 @@
 //! 1980 call it the core) is small even for a large node. Two dimensions are kept as they are, the others are paid for at their
 //! prices, so the best of the table is an upper bound, exact where the other dimensions do not bind.
 
+use std::collections::BTreeMap;
+
 use crate::solver::dense::{Item, Table, largest};
 use crate::solver::knapsack::{Items, LinearOptimum};
 
@@ -13,6 +15,8 @@ pub(super) struct Core {
     room: (usize, usize),
     /// Position among the knapsack's items, and the item of the table.
     open: Vec<(usize, Item)>,
+    /// Of items that are open and in a clique: the clique, and the item. A pattern has one of each at most.
+    cliques: Vec<(usize, Vec<(usize, Item)>)>,
     /// Counts that every pattern above the floor has at least.
     fixed: Vec<u32>,
     /// Value of those, and of the room of the other dimensions.
@@ -49,6 +53,9 @@ impl Core {
         let mut constant: f64 = (0..room.len()).filter(|&d| d != first && d != second).map(|d| linear.y[d] * room[d]).sum();
         let mut fixed = vec![0_u32; items.len()];
         let mut open = Vec::new();
+        let mut cliques: BTreeMap<usize, Vec<(usize, Item)>> = BTreeMap::new();
+        let mut settled: BTreeMap<usize, u32> = BTreeMap::new();
+        let clique_of = |i: usize| items.clique.get(i).copied().flatten();
         for i in 0..items.len() {
             let paid: f64 =
                 (0..room.len()).filter(|&d| d != first && d != second).map(|d| items.weight[d][i] * linear.y[d]).sum();
@@ -65,6 +72,9 @@ impl Core {
                 constant += kept * value;
                 left0 -= kept * w0;
                 left1 -= kept * w1;
+                if let Some(clique) = clique_of(i).filter(|_| fixed[i] > 0) {
+                    *settled.entry(clique).or_default() += fixed[i];
+                }
             }
             if units == 0 || value <= 0.0 {
                 continue;
@@ -74,18 +84,29 @@ impl Core {
                 constant += f64::from(units) * value;
                 continue;
             }
-            open.push((i, Item { size: (w0 as usize, w1 as usize), value, most: units }));
+            let item = Item { size: (w0 as usize, w1 as usize), value, most: units };
+            match clique_of(i) {
+                Some(clique) => cliques.entry(clique).or_default().push((i, item)),
+                None => open.push((i, item)),
+            }
         }
-        let overfull = left0 < 0.0 || left1 < 0.0;
+        // Where one of a clique is in every pattern, none of the others is in any; two in every pattern are in none.
+        cliques.retain(|clique, _| !settled.contains_key(clique));
+        let overfull = left0 < 0.0 || left1 < 0.0 || settled.values().any(|&units| units > 1);
         let room = (left0.max(0.0) as usize, left1.max(0.0) as usize);
-        let core = Self { room, open, fixed, constant, overfull, floor };
+        let core = Self { room, open, cliques: cliques.into_iter().collect(), fixed, constant, overfull, floor };
         (overfull || core.work() <= most_work).then_some(core)
     }
 
     /// Cells of the table times pieces of the items.
     pub(super) fn work(&self) -> u64 {
-        let pieces: u64 = self.open.iter().map(|(_, item)| u64::from(u32::BITS - item.most.leading_zeros())).sum();
+        let pieces: u64 = self.items().map(|(_, item)| u64::from(u32::BITS - item.most.leading_zeros())).sum();
         (self.room.0 as u64 + 1) * (self.room.1 as u64 + 1) * pieces
+    }
+
+    /// What is open.
+    fn items(&self) -> impl Iterator<Item = &(usize, Item)> {
+        self.open.iter().chain(self.cliques.iter().flat_map(|(_, items)| items))
     }
 
     /// Fills the table; patterns worth at most `worthless` are not of interest.
@@ -93,13 +114,16 @@ impl Core {
         if self.overfull {
             return SolvedCore { bound: self.floor, patterns: Vec::new() };
         }
-        let mut table = Table::empty(self.room, largest(self.open.iter().map(|(_, item)| item), self.room));
+        let mut table = Table::empty(self.room, largest(self.items().map(|(_, item)| item), self.room));
         for (i, item) in &self.open {
             table.offer(*i, item);
         }
+        for (_, items) in &self.cliques {
+            table.offer_one_of(items.iter().map(|(i, item)| (*i, item)));
+        }
         let best = self.constant + table.best(self.room);
         let mut ends: Vec<(f64, Option<usize>, (usize, usize))> = vec![(best, None, self.room)];
-        for (i, item) in &self.open {
+        for (i, item) in self.items() {
             if item.size.0 <= self.room.0 && item.size.1 <= self.room.1 {
                 let rest = (self.room.0 - item.size.0, self.room.1 - item.size.1);
                 ends.push((self.constant + item.value + table.best(rest), Some(*i), rest));

@@ -19,6 +19,8 @@ struct Piece {
     size: (usize, usize),
     /// Whether the piece may be taken any number of times.
     unbounded: bool,
+    /// The pieces of a clique, of which a pattern has one at most, have its number.
+    clique: Option<usize>,
 }
 
 /// A bound on the value of all that fits into `room`: each item takes a share of the two dimensions, two in all.
@@ -48,6 +50,8 @@ pub(super) struct Table {
     pieces: Vec<Piece>,
     /// One bit per piece and cell: the piece improved the cell.
     taken: Vec<u32>,
+    /// How many cliques were offered.
+    cliques: usize,
 }
 
 impl Table {
@@ -61,6 +65,7 @@ impl Table {
             scale: f64::from(1 << 30) / largest.max(1e-9),
             pieces: Vec::new(),
             taken: Vec::new(),
+            cliques: 0,
         }
     }
 
@@ -74,7 +79,7 @@ impl Table {
         let by = |size: usize, room: usize| room.checked_div(size).unwrap_or(usize::MAX);
         let fits = by(item.size.0, room.0).min(by(item.size.1, room.1));
         if item.most as usize >= fits {
-            self.apply(Piece { item: name, units: 1, size: item.size, unbounded: true }, value);
+            self.apply(Piece { item: name, units: 1, size: item.size, unbounded: true, clique: None }, value);
             return;
         }
         // Binary splitting: 1, 2, 4, ... and the rest add up to every count from 0 to `most`.
@@ -83,10 +88,33 @@ impl Table {
             let now = units.min(left);
             let size = (item.size.0 * now as usize, item.size.1 * now as usize);
             if size.0 <= room.0 && size.1 <= room.1 {
-                self.apply(Piece { item: name, units: now, size, unbounded: false }, value.saturating_mul(now as i32));
+                let piece = Piece { item: name, units: now, size, unbounded: false, clique: None };
+                self.apply(piece, value.saturating_mul(now as i32));
             }
             left -= now;
             units *= 2;
+        }
+    }
+
+    /// Offers items of which a pattern has one unit at most, all in all.
+    pub(super) fn offer_one_of<'a>(&mut self, items: impl Iterator<Item = (usize, &'a Item)>) {
+        let before = self.value.clone();
+        self.cliques += 1;
+        for (name, item) in items {
+            if item.most == 0 || item.size.0 > self.room.0 || item.size.1 > self.room.1 {
+                continue;
+            }
+            let (start, words) = (self.taken.len(), self.stride / WORD);
+            self.taken.resize(start + words * (self.room.0 + 1), 0);
+            let value = (item.value * self.scale).ceil() as i32;
+            for a in item.size.0..=self.room.0 {
+                let from = &before[(a - item.size.0) * self.stride..(a - item.size.0 + 1) * self.stride];
+                let cells = &mut self.value[a * self.stride..(a + 1) * self.stride];
+                let bits = &mut self.taken[start + a * words..start + (a + 1) * words];
+                between_rows(cells, from, bits, item.size.1, value);
+            }
+            let clique = Some(self.cliques);
+            self.pieces.push(Piece { item: name, units: 1, size: item.size, unbounded: false, clique });
         }
     }
 
@@ -126,7 +154,12 @@ impl Table {
         let mut counts: Vec<(usize, u32)> = Vec::new();
         let mut cell = room.0 * self.stride + room.1;
         let words = self.value.len() / WORD;
+        // What the pieces of a clique improved, they improved over the cells before all of them.
+        let mut done = None;
         for (p, piece) in self.pieces.iter().enumerate().rev() {
+            if piece.clique.is_some() && piece.clique == done {
+                continue;
+            }
             let mut units = 0;
             while self.taken[p * words + cell / WORD] >> (cell % WORD) & 1 == 1 {
                 units += piece.units;
@@ -136,6 +169,7 @@ impl Table {
                 }
             }
             if units > 0 {
+                done = piece.clique;
                 match counts.last_mut() {
                     Some(last) if last.0 == piece.item => last.1 += units,
                     _ => counts.push((piece.item, units)),
@@ -196,15 +230,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn brute(items: &[Item], left: (usize, usize)) -> f64 {
+    /// The items from `clique` on are those of which there is one at most.
+    fn brute(items: &[Item], clique: usize, left: (usize, usize)) -> f64 {
         let Some((first, rest)) = items.split_first() else { return 0.0 };
+        if clique == 0 {
+            let fits = items.iter().filter(|item| item.most > 0 && item.size.0 <= left.0 && item.size.1 <= left.1);
+            return fits.map(|item| item.value).fold(0.0, f64::max);
+        }
         let mut best = 0.0_f64;
         for count in 0..=first.most as usize {
             let used = (first.size.0 * count, first.size.1 * count);
             if used.0 > left.0 || used.1 > left.1 {
                 break;
             }
-            best = best.max(first.value * count as f64 + brute(rest, (left.0 - used.0, left.1 - used.1)));
+            best = best.max(first.value * count as f64 + brute(rest, clique - 1, (left.0 - used.0, left.1 - used.1)));
         }
         best
     }
@@ -216,20 +255,26 @@ mod tests {
         fn the_table_is_exact_and_gives_patterns(
             rows in prop::collection::vec((0_usize..5, 0_usize..20, 1_u32..50, 1_u32..9), 1..6),
             room in (0_usize..16, 0_usize..46),
+            clique in 1_usize..6,
         ) {
             let items: Vec<Item> =
                 rows.iter().map(|r| Item { size: (r.0, r.1.max(usize::from(r.0 == 0))), value: f64::from(r.2), most: r.3 }).collect();
             let mut table = Table::empty((15, 45), largest(items.iter(), (15, 45)));
-            for (i, item) in items.iter().enumerate() {
-                table.offer(i, item);
-            }
-            prop_assert!((table.best(room) - brute(&items, room)).abs() < 1e-3);
+            let clique = clique.min(items.len());
+            let numbered = || items.iter().enumerate();
+            let (own, others): (Vec<_>, Vec<_>) = numbered().partition(|(i, _)| *i >= clique);
+            // Before the clique or after it, that is one.
+            others.iter().take(1).for_each(|&(i, item)| table.offer(i, item));
+            table.offer_one_of(own.into_iter());
+            others.iter().skip(1).for_each(|&(i, item)| table.offer(i, item));
+            prop_assert!((table.best(room) - brute(&items, clique, room)).abs() < 1e-3);
             let pattern = table.pattern(room);
             let value: f64 = pattern.iter().map(|&(i, n)| items[i].value * f64::from(n)).sum();
             prop_assert!((value - table.best(room)).abs() < 1e-3);
             let mut used = (0, 0);
             for &(i, n) in &pattern {
                 prop_assert!(n <= items[i].most);
+                prop_assert!(i < clique || pattern.iter().filter(|entry| entry.0 >= clique).map(|entry| entry.1).sum::<u32>() == 1);
                 used.0 += items[i].size.0 * n as usize;
                 used.1 += items[i].size.1 * n as usize;
             }

@@ -22,8 +22,6 @@ use crate::solver::warm_start::warm_start;
 const MIP_CLASSES: usize = 120;
 /// Moves without gain after which the local search gives up.
 const IDLE_MOVES: u64 = 40_000;
-/// The linear relaxation is far from solved while its bound is below the master by this share.
-const FAR: f64 = 0.1;
 /// Share of the budget for the first columns of the whole program, and until when at least they are sought.
 const FIRST_SHARE: f64 = 0.2;
 /// See [`FIRST_SHARE`].
@@ -153,8 +151,7 @@ fn improve(
         let guide = worth_buying(reduced, &master, &mut generator, duals, side_duals, scarcity, choices);
         let used = control.used();
         // A master that is far from its bound has nothing to say about single nodes yet.
-        let distance = relaxed.solution.objective - relaxed.best.bound;
-        let far = relaxed.ended == Ended::Budget && distance > FAR * relaxed.solution.objective;
+        let far = relaxed.is_far();
         if !far && let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
             pool.extend(packing.nodes.iter().cloned());
             incumbent.offer(reduced, &packing, Stage::Diving, control);

@@ -26,6 +26,8 @@ pub(super) struct Items {
     pub(super) most: Vec<u32>,
     /// `weight[d][i]`.
     pub(super) weight: Vec<Vec<f64>>,
+    /// Per item the clique, of which a pattern has one unit at most, all in all; empty where there are none.
+    pub(super) clique: Vec<Option<usize>>,
 }
 
 impl Items {
@@ -407,6 +409,7 @@ mod tests {
                     rows.iter().map(|r| f64::from(r.3)).collect(),
                     rows.iter().map(|r| f64::from(r.4)).collect(),
                 ],
+                clique: Vec::new(),
             };
             (items, vec![f64::from(room.0), f64::from(room.1), f64::from(room.2)])
         }
@@ -415,7 +418,13 @@ mod tests {
     /// 5,000 equal pods once gave a node with three times its CPU: the simplex method had given up, and its counts were rounded.
     #[test]
     fn an_infeasible_linear_optimum_is_not_rounded() {
-        let items = Items { class: vec![0, 1], value: vec![1.0, 2.0], most: vec![9, 9], weight: vec![vec![3.0, 4.0]] };
+        let items = Items {
+            class: vec![0, 1],
+            value: vec![1.0, 2.0],
+            most: vec![9, 9],
+            weight: vec![vec![3.0, 4.0]],
+            clique: Vec::new(),
+        };
         let unfinished = LinearOptimum { bound: 27.0, y: vec![0.1], counts: vec![9.0, 9.0] };
         let (value, counts) = rounded(&items, &[10.0], &unfinished);
         assert_eq!((value, counts), (4.0, vec![0, 2]));

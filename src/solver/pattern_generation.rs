@@ -85,6 +85,33 @@ pub(super) struct Generator<'a> {
     groups: Vec<DenseGroup>,
     /// Group that serves each shape.
     group_of: Vec<Option<usize>>,
+    /// Disjoint sets of classes of which a node has one pod at most, all in all.
+    cliques: Vec<Vec<usize>>,
+    /// Per class the clique that it is in.
+    clique_of: Vec<Option<usize>>,
+}
+
+fn clique_of(classes: usize, cliques: &[Vec<usize>]) -> Vec<Option<usize>> {
+    let mut of = vec![None; classes];
+    for (number, clique) in cliques.iter().enumerate() {
+        clique.iter().for_each(|&class| of[class] = Some(number));
+    }
+    of
+}
+
+/// The guards of rules that count them and allow one.
+fn cliques(reduced: &Reduced) -> Vec<Vec<usize>> {
+    let mut taken = vec![false; reduced.classes()];
+    let mut made = Vec::new();
+    for rule in reduced.node_rules.iter().filter(|rule| rule.most == 1) {
+        let own = rule.guards.iter().copied().filter(|class| rule.members.binary_search(class).is_ok() && !taken[*class]);
+        let own: Vec<usize> = own.collect();
+        if own.len() > 1 {
+            own.iter().for_each(|&class| taken[class] = true);
+            made.push(own);
+        }
+    }
+    made
 }
 
 /// Gives groups of different sets one box where that stays within the limit, so that they share a first part.
@@ -150,6 +177,7 @@ impl<'a> Generator<'a> {
             }
         }
         unify(&mut groups);
+        let cliques = cliques(reduced);
         Self {
             reduced,
             last_y: vec![vec![0.0; reduced.dimensions]; reduced.shapes.len()],
@@ -157,6 +185,8 @@ impl<'a> Generator<'a> {
             dense_dimensions,
             groups,
             group_of,
+            clique_of: clique_of(reduced.classes(), &cliques),
+            cliques,
         }
     }
 
@@ -207,7 +237,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Items of a shape: eligible classes of positive dual that fit.
-    fn items(&self, shape: usize, duals: &[f64], for_bound: bool) -> Items {
+    pub(super) fn items(&self, shape: usize, duals: &[f64], for_bound: bool) -> Items {
         let reduced = self.reduced;
         let shape = &reduced.shapes[shape];
         let capacity = if for_bound { &shape.bound_capacity } else { &shape.capacity };
@@ -221,6 +251,7 @@ impl<'a> Generator<'a> {
                 items.class.push(class);
                 items.value.push(duals[class]);
                 items.most.push(most);
+                items.clique.push(self.clique_of[class]);
                 for (weights, &request) in items.weight.iter_mut().zip(reduced.request_of(class)) {
                     weights.push(request as f64);
                 }
@@ -340,19 +371,33 @@ impl<'a> Generator<'a> {
             .into_par_iter()
             .map(|(room, members)| {
                 let sets: Vec<usize> = members.iter().map(|&at| self.groups[at].eligible).collect();
-                let shared = |class: usize| sets.iter().all(|&set| self.reduced.eligible_bits[set].contains(class));
+                let everywhere = |class: usize| sets.iter().all(|&set| self.reduced.eligible_bits[set].contains(class));
+                // A clique is offered at once, so all of it is shared or nothing.
+                let mut shared: Vec<bool> = (0..self.reduced.classes()).map(everywhere).collect();
+                let mut alone = vec![true; self.reduced.classes()];
+                for clique in &self.cliques {
+                    let whole = clique.iter().all(|&class| shared[class]);
+                    clique.iter().for_each(|&class| (shared[class], alone[class]) = (whole, false));
+                }
                 let items: Vec<dense::Item> =
                     (0..self.reduced.classes()).map(|class| self.dense_item(class, dimensions, duals)).collect();
                 let mut base = Table::empty(room, dense::largest(items.iter(), room));
-                for class in (0..self.reduced.classes()).filter(|&class| shared(class)) {
+                for class in (0..self.reduced.classes()).filter(|&class| shared[class] && alone[class]) {
                     base.offer(class, &items[class]);
+                }
+                for clique in self.cliques.iter().filter(|clique| shared[clique[0]]) {
+                    base.offer_one_of(clique.iter().map(|&class| (class, &items[class])));
                 }
                 members
                     .par_iter()
                     .map(|&at| {
                         let mut table = base.clone();
-                        for &class in self.reduced.eligible[self.groups[at].eligible].iter().filter(|&&class| !shared(class)) {
-                            table.offer(class, &items[class]);
+                        let here = self.groups[at].eligible;
+                        let own = self.reduced.eligible[here].iter().filter(|&&class| !shared[class] && alone[class]);
+                        own.for_each(|&class| table.offer(class, &items[class]));
+                        for clique in self.cliques.iter().filter(|clique| !shared[clique[0]]) {
+                            let own = clique.iter().filter(|&&class| self.reduced.eligible_bits[here].contains(class));
+                            table.offer_one_of(own.map(|&class| (class, &items[class])));
                         }
                         (at, table)
                     })

@@ -38,6 +38,8 @@ pub(super) struct Places {
 struct Part {
     reduced: Reduced,
     classes: Vec<usize>,
+    /// Whether there is no other.
+    alone: bool,
 }
 
 impl Places {
@@ -76,6 +78,11 @@ impl Places {
             })
             .collect();
         (known.len() > 1).then_some(Self { of_set, count: known.len() })
+    }
+
+    /// One place for everything: what is left of the program once the choices have values.
+    pub(super) fn one(reduced: &Reduced) -> Self {
+        Self { of_set: vec![0; reduced.eligible.len()], count: 1 }
     }
 
     /// How many.
@@ -183,7 +190,7 @@ impl Places {
             choice_rows: Vec::new(),
             class_origin: classes.clone(),
         };
-        Part { reduced, classes }
+        Part { reduced, classes, alone: self.count == 1 }
     }
 }
 
@@ -295,7 +302,9 @@ fn solve(setting: &Setting<'_>, part: &Part, control: &mut Control<'_>) -> Solve
         }
         let (duals, side_duals) = (&relaxed.solution.duals, &relaxed.solution.side_duals);
         rough = worth_buying(reduced, &master, &mut generator, duals, side_duals, setting.scarcity, Vec::new());
-        if let Some(packing) = dive(reduced, &mut master, &mut generator, &rough, DIVE_UNTIL, control)
+        // Where everything is one part there is no time for a dive from a master that is far from its end.
+        if !(part.alone && relaxed.is_far())
+            && let Some(packing) = dive(reduced, &mut master, &mut generator, &rough, DIVE_UNTIL, control)
             && packing.objective(reduced) < best.objective(reduced)
         {
             best = packing;

@@ -183,6 +183,7 @@ fn limited(items: &Items, most: &dyn Fn(usize) -> u32) -> Items {
             made.class.push(items.class[i]);
             made.value.push(items.value[i]);
             made.most.push(left);
+            made.clique.extend(items.clique.get(i));
             made.weight.iter_mut().zip(&items.weight).for_each(|(to, from)| to.push(from[i]));
         }
     }
@@ -251,16 +252,7 @@ mod tests {
             let generator = Generator::new(&reduced, &[3.0, 2.0, 0.1]);
             let shape = &reduced.shapes[0];
             let exact = brute(&reduced, &duals, 0, &mut Vec::new(), &mut shape.capacity.clone());
-            let mut items = Items { weight: vec![Vec::new(); 3], ..Items::default() };
-            for class in 0..reduced.classes() {
-                let most = reduced.copies(class, &shape.capacity).min(reduced.most_demand[class]);
-                if most > 0 {
-                    items.class.push(class);
-                    items.value.push(duals[class]);
-                    items.most.push(most);
-                    items.weight.iter_mut().zip(reduced.request_of(class)).for_each(|(weights, &request)| weights.push(request as f64));
-                }
-            }
+            let items = generator.items(0, &duals, true);
             prop_assume!(items.len() > 0);
             let room: Vec<f64> = shape.capacity.iter().map(|&b| b as f64).collect();
             let linear = linear_optimum(&items, &room);

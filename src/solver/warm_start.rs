@@ -5,10 +5,13 @@
 //! 3. Its relaxation divides the pods among the places, which are packed side by side (`places`).
 //!
 //! What the relaxations of the places use is a good first basis for the master with a row for every class.
+//!
+//! Where it is not places that divide the pods but selectors that many classes share, the second and the third step are one: the whole is
+//! packed at the choices of the first plan.
 
 use crate::solver::aggregation::Rows;
 use crate::solver::choices::rounded;
-use crate::solver::column_generation::{DualPoint, Master, Place, column_generation, exchanges};
+use crate::solver::column_generation::{DualPoint, Master, MasterSolution, Place, column_generation, exchanges};
 use crate::solver::control::Control;
 use crate::solver::engine::{Incumbent, weights};
 use crate::solver::pattern_generation::{Generator, Pattern};
@@ -32,6 +35,8 @@ const MANY_CLASSES: usize = 200;
 const FEW_ROWS_UNTIL: f64 = 0.68;
 /// See [`FEW_ROWS_UNTIL`].
 const FEW_ROWS_GAP: f64 = 0.015;
+/// Share of the budget for packing at the choices of the first plan.
+const AT_CHOICES_SHARE: f64 = 0.8;
 /// Share of the budget for packing the places, and when they have to be packed.
 const PLACES_SHARE: f64 = 0.28;
 /// See [`PLACES_SHARE`].
@@ -77,6 +82,21 @@ pub(super) fn warm_start(
     let point = DualPoint { duals: relaxation.spread(&found.best.duals), ..found.best };
     let Some(places) = places else {
         master.add(moved);
+        if many && reduced.limits.is_empty() {
+            let until = control.used() + AT_CHOICES_SHARE;
+            let found = pack_at_choices(
+                reduced,
+                master,
+                scarcity,
+                weights_of_all,
+                &relaxation.class_of,
+                &point,
+                incumbent,
+                until,
+                control,
+            );
+            master.add(found);
+        }
         return Some(Warm { point, by_place: false });
     };
 
@@ -100,6 +120,36 @@ pub(super) fn warm_start(
     incumbent.offer(reduced, &packed.packing, Stage::Diving, control);
     master.add(packed.used);
     Some(Warm { point: found.best, by_place: true })
+}
+
+/// Packs the whole at the choices of the incumbent, which leave a fraction of the classes; patterns for the master.
+///
+/// Where many classes share rules about labels there are more choices than pods, and a linear relaxation says little about them.
+#[allow(clippy::too_many_arguments, reason = "what a stage of the engine works with")]
+fn pack_at_choices(
+    reduced: &Reduced,
+    master: &Master<'_>,
+    scarcity: &[f64],
+    weights: &[f64],
+    merged: &[usize],
+    point: &DualPoint,
+    incumbent: &mut Incumbent,
+    until: f64,
+    control: &mut Control<'_>,
+) -> Vec<Pattern> {
+    let choices = incumbent.packing.choices.clone();
+    let solution = MasterSolution {
+        objective: point.bound,
+        values: vec![0.0; master.patterns.len()],
+        duals: point.duals.clone(),
+        side_duals: Vec::new(),
+        choices: Vec::new(),
+    };
+    let patterns = &master.patterns;
+    let setting = places::Setting { reduced, scarcity, weights, merged, patterns, unit: master.unit, solution: &solution };
+    let packed = places::pack(&setting, &Places::one(reduced), &choices, until, control);
+    incumbent.offer(reduced, &packed.packing, Stage::Diving, control);
+    packed.used
 }
 
 #[cfg(test)]
@@ -188,7 +238,8 @@ mod tests {
             let start = DualPoint { duals: nothing, side_duals: Vec::new(), bound: 0.0 };
             let found = column_generation(&mut few_rows, &mut generator, start, 1e-4, 0.5, &mut control, Place::Root);
             let found = found.expect("a master with artificial columns has a solution");
-            let optimum = solve_compact(&problem, 12, Some(30.0)).filter(|best| best.proven);
+            // As many slots as there are pods at most: with fewer the model is a restriction.
+            let optimum = solve_compact(&problem, 21, Some(30.0)).filter(|best| best.proven);
             if let Some(best) = &optimum {
                 prop_assert!(control.bound() <= best.objective, "bound {} above {}", control.bound(), best.objective);
             }
