@@ -34,7 +34,7 @@ const MANY_CLASSES: usize = 200;
 /// The program with few rows is solved until this share of the budget is used, or to this gap.
 const FEW_ROWS_UNTIL: f64 = 0.68;
 /// See [`FEW_ROWS_UNTIL`].
-const FEW_ROWS_GAP: f64 = 0.015;
+const FEW_ROWS_GAP: f64 = 0.009;
 /// Share of the budget for packing at the choices of the first plan.
 const AT_CHOICES_SHARE: f64 = 0.8;
 /// Share of the budget for packing the places, and when they have to be packed.
