@@ -200,7 +200,7 @@ fn price_of(text: &str, wanted: Wanted, region: &str, currency: &str) -> Result<
     if amounts.is_empty() {
         return Err("without a price in the unit and currency of the others");
     }
-    let prices: Option<Vec<UsdPerHour>> = amounts.into_iter().map(|amount| UsdPerHour::parse(amount)).collect();
+    let prices: Option<Vec<UsdPerHour>> = amounts.into_iter().map(|amount| UsdPerHour::parse_rounded(amount)).collect();
     let dearest = prices.and_then(|prices| prices.into_iter().max()).ok_or("with a price that is no number")?;
     if dearest == UsdPerHour::ZERO {
         return Err("with a price of zero");

@@ -35,7 +35,7 @@ pub(super) async fn fetch(
     let take = |page: DescribeSpotPriceHistoryOutput| {
         progress.page(CALL, page.spot_price_history().len());
         for record in page.spot_price_history() {
-            let price = record.spot_price().and_then(UsdPerHour::parse).filter(|price| *price > UsdPerHour::ZERO);
+            let price = record.spot_price().and_then(UsdPerHour::parse_rounded).filter(|price| *price > UsdPerHour::ZERO);
             if let (Some(name), Some(price), Some(since)) = (record.instance_type(), price, record.timestamp()) {
                 latest.take(name.as_str(), price, (since.secs(), since.subsec_nanos()));
             }
