@@ -157,7 +157,13 @@ pub(crate) mod tests {
             region: "us-east-1".to_owned(),
             instance_types,
             ebs_prices: BTreeMap::from([("gp3".to_owned(), 80_000)]),
-            provenance: Provenance { instance_types: source(), zones: source(), on_demand: source(), spot: source(), ebs: source() },
+            provenance: Provenance {
+                instance_types: source(),
+                zones: source(),
+                on_demand: source(),
+                spot: source(),
+                ebs: source(),
+            },
             prices_as_of: "2026-01-01".to_owned(),
         }
     }

@@ -14,7 +14,8 @@ const REGION: [&str; 2] = ["--region", "eu-west-1"];
 /// Every file below the folder with its text, links with where they lead.
 fn everything_in(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut entries: Vec<_> = std::fs::read_dir(folder).expect("the folder is there").map(|e| e.expect("an entry").path()).collect();
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder is there").map(|e| e.expect("an entry").path()).collect();
     entries.sort();
     for path in entries {
         let name = path.display().to_string();
@@ -75,8 +76,10 @@ fn throttling_is_waited_out() {
 #[test]
 fn throttling_without_end_is_said() {
     let faults = json!([{"action": "DescribeSpotPriceHistory", "error": ["RequestLimitExceeded", 503, "Request limit exceeded."], "times": 999}]);
-    let expected =
-        ["error: eu-west-1: DescribeSpotPriceHistory failed: RequestLimitExceeded (Request limit exceeded.)", "hint: wait a minute"];
+    let expected = [
+        "error: eu-west-1: DescribeSpotPriceHistory failed: RequestLimitExceeded (Request limit exceeded.)",
+        "hint: wait a minute",
+    ];
     fails_and_keeps("limited", &faults, &[], &expected);
 }
 
@@ -85,13 +88,23 @@ fn a_500_amid_the_pages_is_repeated_and_then_said() {
     let broken = |times: u32| json!([{"action": "DescribeInstanceTypes", "html": 500, "skip": 7, "times": times}]);
     let account = recovers("broken-once", &broken(1), &[]);
     assert_eq!(account.count("DescribeInstanceTypes"), 12 + 1);
-    fails_and_keeps("broken", &broken(999), &[], &["eu-west-1: DescribeInstanceTypes failed: HTTP status 500", "hint: refresh again later"]);
+    fails_and_keeps(
+        "broken",
+        &broken(999),
+        &[],
+        &["eu-west-1: DescribeInstanceTypes failed: HTTP status 500", "hint: refresh again later"],
+    );
 }
 
 #[test]
 fn a_price_list_that_fails_names_where_it_was_asked() {
     let faults = json!([{"action": "GetProducts", "error": ["InternalErrorException", 500, "Sorry."], "skip": 3, "times": 999}]);
-    fails_and_keeps("unlisted", &faults, &[], &["eu-west-1: GetProducts failed (asked in eu-central-1): InternalErrorException (Sorry.)"]);
+    fails_and_keeps(
+        "unlisted",
+        &faults,
+        &[],
+        &["eu-west-1: GetProducts failed (asked in eu-central-1): InternalErrorException (Sorry.)"],
+    );
 }
 
 #[test]

@@ -86,12 +86,7 @@ pub(super) fn assemble(answers: Answers) -> Fetched {
 }
 
 /// Sorted by zone and capacity type.
-fn offerings(
-    instance_type: &InstanceType,
-    sold_in: &BTreeSet<String>,
-    listed: &Listed,
-    spot: &SpotPrices,
-) -> Vec<Offering> {
+fn offerings(instance_type: &InstanceType, sold_in: &BTreeSet<String>, listed: &Listed, spot: &SpotPrices) -> Vec<Offering> {
     let on_demand = listed.on_demand.get(&instance_type.name).filter(|_| instance_type.on_demand);
     let of_zone = |zone: &String| {
         let spot = spot.get(zone).and_then(|prices| prices.get(&instance_type.name)).filter(|_| instance_type.spot);

@@ -62,10 +62,17 @@ impl Problem {
     /// The kind that an error code of EC2 or the Price List stands for.
     fn of_code(code: &str, status: Option<u16>) -> Self {
         match code {
-            "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "SlowDown" => Self::Throttled,
+            "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "SlowDown" => {
+                Self::Throttled
+            }
             "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Self::Expired,
-            "AuthFailure" | "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch"
-            | "InvalidSignatureException" | "MissingAuthenticationToken" | "IncompleteSignature" => Self::Refused,
+            "AuthFailure"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationToken"
+            | "IncompleteSignature" => Self::Refused,
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Blocked" => Self::Forbidden,
             "OptInRequired" => Self::NotEnabled,
             _ if status.is_some_and(|status| status >= 500) => Self::Server,

@@ -142,8 +142,7 @@ fn network(info: &ec2::NetworkInfo, known: Option<&InstanceType>) -> Result<Netw
     if cards.is_empty() || !numbered {
         return Err("numbers of the network cards");
     }
-    let interfaces: Option<Vec<i64>> =
-        cards.iter().map(|card| card.maximum_network_interfaces().map(i64::from)).collect();
+    let interfaces: Option<Vec<i64>> = cards.iter().map(|card| card.maximum_network_interfaces().map(i64::from)).collect();
     let default_card = info.default_network_card_index().and_then(|at| usize::try_from(at).ok());
     Ok(Network {
         interfaces_per_card: interfaces.ok_or("interfaces of a network card")?,

@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn what_prices_something_else_is_left_out_with_the_reason() {
         let usd = json!({"USD": "0.1"});
-        let reserved = json!({"product": {"attributes": shared(&json!({}))}, "terms": {"Reserved": {"x": {"priceDimensions": {}}}}});
+        let reserved =
+            json!({"product": {"attributes": shared(&json!({}))}, "terms": {"Reserved": {"x": {"priceDimensions": {}}}}});
         let cases = [
             (product(&shared(&json!({"operatingSystem": "Windows"})), "Hrs", &usd), "of another kind"),
             (product(&shared(&json!({"tenancy": "Dedicated"})), "Hrs", &usd), "of another kind"),

@@ -183,9 +183,8 @@ fn span(text: &str) -> Result<Span, String> {
 /// GiB, as MiB.
 fn gib_span(text: &str) -> Result<Span, String> {
     // Below a million GiB every product is exact enough for an integer.
-    let number = |text: &str| {
-        text.parse::<f64>().ok().filter(|gib| (0.0..1e6).contains(gib)).map(|gib| (gib * 1024.0).round() as i64)
-    };
+    let number =
+        |text: &str| text.parse::<f64>().ok().filter(|gib| (0.0..1e6).contains(gib)).map(|gib| (gib * 1024.0).round() as i64);
     span_of(text, number).ok_or_else(|| "memory is GiB: a number, or two with `..` between, such as 0.5..16".to_owned())
 }
 

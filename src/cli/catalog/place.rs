@@ -34,7 +34,10 @@ pub(in crate::cli) fn folder(which: &Which) -> Result<Option<PathBuf>, Failure> 
             if found == *region {
                 return Ok(Some(path.clone()));
             }
-            Err(Failure::Input(format!("`{}` is the catalog of {found}, not of {region}\n  hint: leave out --region", path.display())))
+            Err(Failure::Input(format!(
+                "`{}` is the catalog of {found}, not of {region}\n  hint: leave out --region",
+                path.display()
+            )))
         }
         (given, Some(region)) => {
             let path = root(given.as_deref())?.join(region);
@@ -58,7 +61,9 @@ pub(super) fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
     // The XDG specification says to disregard a relative path.
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = cache.or_else(|| std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".cache")));
-    let missing = || Failure::Input("there is no home folder for the user's cache\n  hint: set XDG_CACHE_HOME, or use --catalog".to_owned());
+    let missing = || {
+        Failure::Input("there is no home folder for the user's cache\n  hint: set XDG_CACHE_HOME, or use --catalog".to_owned())
+    };
     Ok(cache.ok_or_else(missing)?.join("supercargo").join("catalog"))
 }
 

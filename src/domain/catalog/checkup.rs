@@ -140,7 +140,8 @@ fn holes(catalog: &Catalog) -> Vec<Finding> {
             offerings.map(|offering| offering.zone.as_str()).collect()
         };
         let spot = zones_of(Some(CapacityType::Spot));
-        for (sold, capacity_type) in [(instance_type.on_demand, CapacityType::OnDemand), (instance_type.spot, CapacityType::Spot)] {
+        for (sold, capacity_type) in [(instance_type.on_demand, CapacityType::OnDemand), (instance_type.spot, CapacityType::Spot)]
+        {
             if sold && zones_of(Some(capacity_type)).is_empty() {
                 unpriced.entry(capacity_type).or_default().push(instance_type.name.clone());
             }
@@ -160,7 +161,11 @@ fn holes(catalog: &Catalog) -> Vec<Finding> {
 
 /// The On-Demand price of a type; it is the same in every zone.
 fn on_demand_price(instance_type: &InstanceType) -> Option<UsdPerHour> {
-    instance_type.offerings.iter().find(|offering| offering.capacity_type == CapacityType::OnDemand).map(|offering| offering.price)
+    instance_type
+        .offerings
+        .iter()
+        .find(|offering| offering.capacity_type == CapacityType::OnDemand)
+        .map(|offering| offering.price)
 }
 
 fn absurd_spot_prices(catalog: &Catalog) -> Vec<Finding> {

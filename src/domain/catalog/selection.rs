@@ -152,8 +152,14 @@ mod tests {
 
     #[test]
     fn everything_is_listed_cheapest_first() {
-        let expected =
-            ["m7g.large spot", "m7i.large spot", "m7g.large on-demand", "m7i.large on-demand", "g5.xlarge spot", "g5.xlarge on-demand"];
+        let expected = [
+            "m7g.large spot",
+            "m7i.large spot",
+            "m7g.large on-demand",
+            "m7i.large on-demand",
+            "g5.xlarge spot",
+            "g5.xlarge on-demand",
+        ];
         assert_eq!(names(&Selection::default()), expected);
     }
 
@@ -163,14 +169,24 @@ mod tests {
         let span = |least, most| Span { least, most };
         let cases: [(Selection, &[&str]); 9] = [
             (Selection { vcpus: span(Some(4), None), ..on_demand.clone() }, &["g5.xlarge on-demand"]),
-            (Selection { memory_mib: span(None, Some(8 * 1024)), ..on_demand.clone() }, &["m7g.large on-demand", "m7i.large on-demand"]),
+            (
+                Selection { memory_mib: span(None, Some(8 * 1024)), ..on_demand.clone() },
+                &["m7g.large on-demand", "m7i.large on-demand"],
+            ),
             (Selection { gpus: span(Some(1), Some(1)), ..on_demand.clone() }, &["g5.xlarge on-demand"]),
             (Selection { generation: span(Some(7), None), ..on_demand.clone() }, &["m7g.large on-demand", "m7i.large on-demand"]),
             (Selection { architectures: vec![Architecture::Arm64], ..on_demand.clone() }, &["m7g.large on-demand"]),
             (Selection { categories: vec!["g".to_owned()], ..on_demand.clone() }, &["g5.xlarge on-demand"]),
             (Selection { families: vec!["m7i".to_owned()], ..on_demand.clone() }, &["m7i.large on-demand"]),
             (Selection { max_price: Some(UsdPerHour::from_micros(40_000)), ..Selection::default() }, &["m7g.large spot"]),
-            (Selection { zones: vec!["us-east-1b".to_owned()], capacity_types: vec![CapacityType::Spot], ..Selection::default() }, &[]),
+            (
+                Selection {
+                    zones: vec!["us-east-1b".to_owned()],
+                    capacity_types: vec![CapacityType::Spot],
+                    ..Selection::default()
+                },
+                &[],
+            ),
         ];
         for (selection, expected) in cases {
             assert_eq!(names(&selection), expected, "{selection:?}");

@@ -94,11 +94,7 @@ struct Price<'a> {
 /// None: the document has only text and finite numbers.
 pub fn listing_json(catalog: &Catalog, selected: &[Selected<'_>]) -> Result<String, serde_json::Error> {
     let dates = Dates { on_demand: &catalog.prices_as_of, spot: &catalog.provenance.spot.as_of };
-    to_text(&Document {
-        region: &catalog.region,
-        prices_as_of: dates,
-        instance_types: selected.iter().map(Entry::new).collect(),
-    })
+    to_text(&Document { region: &catalog.region, prices_as_of: dates, instance_types: selected.iter().map(Entry::new).collect() })
 }
 
 impl<'a> Entry<'a> {

@@ -272,7 +272,8 @@ fn an_inspection_names_every_price_that_cannot_be() {
 
 #[test]
 fn on_demand_prices_may_be_estimates_and_times_may_have_minutes() {
-    let changed = VALID[0].1.replace("on_demand.as_of = 2026-01-04", "on_demand.as_of = 2026-01-04T23:59Z\non_demand.kind = estimate");
+    let changed =
+        VALID[0].1.replace("on_demand.as_of = 2026-01-04", "on_demand.as_of = 2026-01-04T23:59Z\non_demand.kind = estimate");
     let files = VALID.map(|(name, text)| (name, if name == VALID[0].0 { changed.as_str() } else { text }));
     let catalog = parse(&files, &mut Faults::Refused).expect("it is valid");
     assert_eq!(catalog.prices_as_of, "2026-01-04T23:59Z");
