@@ -95,7 +95,7 @@ fn an_isolated_vpc_keeps_the_prices_that_it_had() {
     let (account, root) = (Account::new("isolated"), tempfile::tempdir().expect("a folder for the test"));
     // The first time there are none of the region, so those of the snapshot stand in, and are called estimates.
     let said = refreshed(&account, root.path(), &["--region", "eu-west-1", "--isolated-vpc"]);
-    assert!(said.stderr.contains("no Price List for eu-west-1: On-Demand and EBS prices are ESTIMATES"), "{}", said.stderr);
+    assert!(said.stderr.contains("no Price List for eu-west-1: On-Demand prices are ESTIMATES"), "{}", said.stderr);
     let read = || catalog::read(&root.path().join("eu-west-1")).expect("it can be read");
     let first = read();
     assert!(first.has_estimates(CapacityType::OnDemand) && !first.has_estimates(CapacityType::Spot));
@@ -108,4 +108,20 @@ fn an_isolated_vpc_keeps_the_prices_that_it_had() {
     refreshed(&account, root.path(), &["--region", "eu-west-1", "--isolated-vpc"]);
     assert_eq!(read().provenance.on_demand, listed.provenance.on_demand);
     assert_eq!(read().instance_types, listed.instance_types);
+}
+
+#[test]
+fn govcloud_has_its_list_prices_built_in() {
+    let (account, root) = (Account::new("govcloud"), tempfile::tempdir().expect("a folder for the test"));
+    let said = refreshed(&account, root.path(), &["--region", "us-gov-west-1"]);
+    assert!(said.stderr.contains("no Price List for us-gov-west-1: On-Demand prices are those known before"), "{}", said.stderr);
+    assert_eq!(account.count("GetProducts"), 0);
+    let made = catalog::read(&root.path().join("us-gov-west-1")).expect("it can be read");
+    let table = catalog::list_prices("us-gov-west-1").expect("it is valid").expect("it is a region of GovCloud");
+    assert_eq!(made.provenance.on_demand, table.source);
+    assert!(!made.has_estimates(CapacityType::OnDemand));
+    for made in &made.instance_types {
+        let found = made.offerings.iter().find(|offering| offering.capacity_type == CapacityType::OnDemand);
+        assert_eq!(found.map(|offering| offering.price), table.on_demand.get(&made.name).copied(), "{}", made.name);
+    }
 }

@@ -13,6 +13,7 @@ mod price_list;
 mod refresh;
 mod session;
 mod spot_prices;
+mod substitutes;
 mod zones;
 
 pub use assembly::Fetched;

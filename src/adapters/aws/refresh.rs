@@ -11,10 +11,9 @@ use super::error::{FetchError, Problem};
 use super::partition::PriceList;
 use super::price_list::{self, Prices, Wanted};
 use super::session::{Access, Session};
-use super::{instance_types, spot_prices, zones};
+use super::{instance_types, spot_prices, substitutes, zones};
 use crate::adapters::files::catalog;
-use crate::domain::catalog::{CapacityType, Catalog, PriceKind, Source};
-use crate::domain::money::UsdPerHour;
+use crate::domain::catalog::{Catalog, PriceKind, Source};
 
 /// What to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +143,8 @@ impl Job<'_> {
     /// On-Demand and EBS prices: from the Price List, or, where there is none, the best of what is known.
     async fn listed(&self, notices: &mut Vec<String>, progress: &Progress<'_>) -> Result<Listed, FetchError> {
         let PriceList::At { endpoint, currency } = self.price_list else {
-            let (listed, notice) = without_price_list(self.last_good.as_ref().unwrap_or(self.tables), self.region);
-            notices.push(notice);
+            let listed = substitutes::listed(self.region, self.last_good.as_ref(), self.tables)?;
+            notices.push(listed.notice(self.region));
             return Ok(listed);
         };
         let (session, region) = (self.session, self.region);
@@ -178,34 +177,4 @@ fn origin(currency: &str) -> String {
 
 fn micros(prices: Prices) -> BTreeMap<String, i64> {
     prices.by_name.into_iter().map(|(name, price)| (name, price.micros())).collect()
-}
-
-/// Prices of a catalog of this region, or, as estimates, of another one; and what to say about it.
-fn without_price_list(known: &Catalog, region: &str) -> (Listed, String) {
-    let on_demand: BTreeMap<String, UsdPerHour> = known
-        .offerings()
-        .filter(|(_, offering)| offering.capacity_type == CapacityType::OnDemand)
-        .map(|(instance_type, offering)| (instance_type.name.clone(), offering.price))
-        .collect();
-    let same_region = known.region == region;
-    let estimated = !same_region || known.has_estimates(CapacityType::OnDemand);
-    let taken = |source: &Source| {
-        let origin = if same_region { source.origin.clone() } else { format!("{} of {}", source.origin, known.region) };
-        Source { origin, as_of: source.as_of.clone() }
-    };
-    let source = taken(&known.provenance.on_demand);
-    let notice = format!(
-        "no Price List for {region}: On-Demand and EBS prices are {} ({}, as of {})",
-        if estimated { "ESTIMATES" } else { "those known before" },
-        source.origin,
-        source.as_of,
-    );
-    let listed = Listed {
-        on_demand,
-        kind: if estimated { PriceKind::Estimated } else { PriceKind::Listed },
-        on_demand_source: source,
-        ebs: known.ebs_prices.clone(),
-        ebs_source: taken(&known.provenance.ebs),
-    };
-    (listed, notice)
 }

@@ -7,13 +7,14 @@
 
 mod faults;
 mod instance_types;
+mod list_prices;
 mod offerings;
 mod properties;
 mod publishing;
 mod table;
 mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::adapters::files::catalog::properties::Properties;
 use crate::adapters::files::catalog::table::Table;
 use crate::domain::catalog::{Catalog, Provenance};
 
+pub use crate::adapters::files::catalog::list_prices::{ListPrices, list_prices};
 pub use crate::adapters::files::catalog::publishing::{PublishError, publish};
 
 const PROPERTIES: &str = "catalog.properties";
@@ -39,7 +41,9 @@ const FILES: [&str; 5] = [PROPERTIES, EBS, INSTANCE_TYPES, OFFERINGS, SPOT];
 /// A file of a catalog has a few hundred KiB; one above this is something else, and is not read.
 const LARGEST_FILE: u64 = 32 << 20;
 
-/// The volume type that every region has, and that a NodeClass has when it names none.
+/// The volume types that a NodeClass may ask for: each has a line in [`EBS`], or the file was cut off.
+const VOLUME_TYPES: [&str; 7] = ["gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"];
+/// The volume type that every region sells, and that a NodeClass has when it names none.
 const DEFAULT_VOLUME_TYPE: &str = "gp3";
 
 /// Why a catalog cannot be read.
@@ -192,18 +196,27 @@ fn parse(files: &[(&str, &str); 5], faults: &mut Faults) -> Result<Catalog, Cata
 fn ebs_prices((file, text): (&str, &str), faults: &mut Faults) -> Result<BTreeMap<String, i64>, CatalogError> {
     let table = Table::parse(file, text)?;
     let columns = table.columns(&["volume_type", "usd_per_gib_month"])?;
-    let mut prices = BTreeMap::new();
+    let (mut listed, mut prices) = (BTreeSet::new(), BTreeMap::new());
     for row in table.rows(&columns) {
         let volume_type = row.text("volume_type")?;
-        let Some(price) = faults.or_without(row.price("usd_per_gib_month").map(Some))? else { continue };
-        if prices.insert(volume_type.to_owned(), price.micros()).is_some() {
+        if !listed.insert(volume_type) {
             return Err(row.wrong("volume_type", &format!("`{volume_type}` is there twice"), "remove one of the lines"));
         }
+        if let Some(price) = faults.or_without(row.price_if_given("usd_per_gib_month"))? {
+            prices.insert(volume_type.to_owned(), price.micros());
+        }
     }
-    if prices.contains_key(DEFAULT_VOLUME_TYPE) {
-        return Ok(prices);
+    if let Some(missing) = VOLUME_TYPES.iter().find(|volume_type| !listed.contains(**volume_type)) {
+        return Err(CatalogError::file(
+            file,
+            &format!("no line for `{missing}`"),
+            "add it, with an empty cell if it is not sold",
+        ));
     }
-    Err(CatalogError::file(file, &format!("no price for `{DEFAULT_VOLUME_TYPE}`"), "add its line"))
+    if !prices.contains_key(DEFAULT_VOLUME_TYPE) {
+        return Err(CatalogError::file(file, &format!("no price for `{DEFAULT_VOLUME_TYPE}`"), "fill it in"));
+    }
+    Ok(prices)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ HOME = "us-east-1"
 ELSEWHERE = Decimal("1.1")
 # Of the types sold in a zone elsewhere, the Spot price is this share of the On-Demand price.
 SPOT_SHARE = Decimal("0.4")
+# moto knows no region of AWS GovCloud: this one sells what another sells, in zones of its own name.
+ALIASES = {"us-gov-west-1": "us-west-2"}
 EBS = {"gp2": "0.10", "gp3": "0.08", "io1": "0.125", "io2": "0.125", "sc1": "0.015", "st1": "0.045", "standard": "0.05"}
 
 
@@ -33,9 +35,11 @@ class Region:
     def __init__(self, name):
         self.name = name
         self.zones = {}
-        for offering in INSTANCE_TYPE_OFFERINGS["availability-zone"][name]:
+        model = ALIASES.get(name, name)
+        for offering in INSTANCE_TYPE_OFFERINGS["availability-zone"][model]:
             if offering["InstanceType"] in INSTANCE_TYPES:
-                self.zones.setdefault(offering["InstanceType"], set()).add(offering["Location"])
+                zone = offering["Location"].replace(model, name)
+                self.zones.setdefault(offering["InstanceType"], set()).add(zone)
         self.factor = Decimal(1) if name == HOME else ELSEWHERE
         self.on_demand = {name: price * self.factor for name, price in ON_DEMAND.items() if name in self.zones}
 
@@ -56,6 +60,6 @@ _known = {}
 
 def region(name):
     """The region of that name, or None."""
-    if name not in INSTANCE_TYPE_OFFERINGS["availability-zone"]:
+    if ALIASES.get(name, name) not in INSTANCE_TYPE_OFFERINGS["availability-zone"]:
         return None
     return _known.setdefault(name, Region(name))

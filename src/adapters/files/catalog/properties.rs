@@ -51,7 +51,12 @@ impl<'a> Properties<'a> {
     }
 
     pub(super) fn source(&self, part: &str) -> Result<Source, CatalogError> {
-        let (origin, day) = (format!("{part}.origin"), format!("{part}.as_of"));
+        self.source_with(&format!("{part}."))
+    }
+
+    /// The source whose keys begin with `prefix`.
+    pub(super) fn source_with(&self, prefix: &str) -> Result<Source, CatalogError> {
+        let (origin, day) = (format!("{prefix}origin"), format!("{prefix}as_of"));
         let as_of = self.get(&day)?;
         if !is_day_or_minute(as_of) {
             return Err(self.wrong(&day, "write a day as 2026-07-20, or a minute in UTC as 2026-07-20T13:05Z"));

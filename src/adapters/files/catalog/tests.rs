@@ -184,7 +184,7 @@ fn every_other_fault_is_named_with_place_and_mend() {
             "true,true,yes,false,true,15",
             "instance-types.csv:2: column `spot`: `yes` is neither true nor false; write one of the two",
         ),
-        ("ebs.csv", "gp3,0.088\n", "", "ebs.csv: no price for `gp3`; add its line"),
+        ("ebs.csv", "gp3,0.088\n", "", "ebs.csv: no line for `gp3`; add it, with an empty cell if it is not sold"),
         (
             "catalog.properties",
             "2026-01-04",
@@ -251,6 +251,18 @@ fn a_type_without_an_on_demand_price_is_sold_on_the_spot_market_alone() {
     let written = writing::texts(&catalog).expect("memory takes it");
     let read = parse(&written.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
     assert_eq!(read.expect("it is valid"), catalog);
+}
+
+#[test]
+fn a_volume_type_that_the_region_does_not_sell_has_an_empty_cell() {
+    let files = VALID.map(|(name, text)| (name, text.replace("io2,0.138", "io2,")));
+    let catalog = parse(&files.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
+    let catalog = catalog.expect("the price may be absent");
+    assert!(!catalog.ebs_prices.contains_key("io2"));
+    let written = writing::texts(&catalog).expect("memory takes it");
+    let read = parse(&written.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
+    assert_eq!(read.expect("it is valid"), catalog);
+    assert_eq!(broken("ebs.csv", "gp3,0.088", "gp3,"), "ebs.csv: no price for `gp3`; fill it in");
 }
 
 #[test]

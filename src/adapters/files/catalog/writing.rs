@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use csv::Writer;
 
 use crate::adapters::files::catalog::instance_types::{ALL_COLUMNS, cells};
-use crate::adapters::files::catalog::{EBS, INSTANCE_TYPES, OFFERINGS, PROPERTIES, SPOT};
+use crate::adapters::files::catalog::{EBS, INSTANCE_TYPES, OFFERINGS, PROPERTIES, SPOT, VOLUME_TYPES};
 use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::money::UsdPerHour;
@@ -18,7 +18,11 @@ pub(super) fn texts(catalog: &Catalog) -> Result<[(&'static str, String); 5], cs
     let zones: BTreeSet<&str> = catalog.zones();
     let types = || catalog.instance_types.iter();
 
-    let ebs = catalog.ebs_prices.iter().map(|(name, micros)| vec![name.clone(), UsdPerHour::from_micros(*micros).to_string()]);
+    let volume_types: BTreeSet<&str> = catalog.ebs_prices.keys().map(String::as_str).chain(VOLUME_TYPES).collect();
+    let ebs = volume_types.into_iter().map(|name| {
+        let price = catalog.ebs_prices.get(name).map(|micros| UsdPerHour::from_micros(*micros));
+        vec![name.to_owned(), optional(price)]
+    });
     let offerings = types().map(|instance_type| {
         let sold_in: BTreeSet<&str> = instance_type.offerings.iter().map(|offering| offering.zone.as_str()).collect();
         let price = prices(instance_type, CapacityType::OnDemand).into_values().next();
