@@ -187,4 +187,27 @@ fn nobody_at_the_address_and_no_credentials_are_said() {
     assert_eq!(said.code, 2);
     assert!(said.stderr.contains("loading credentials failed: "), "{}", said.stderr);
     assert!(said.stderr.contains("hint: set AWS_PROFILE or --profile"), "{}", said.stderr);
+
+    // A profile that is named counts, and not what the environment has.
+    let said = refresh(&account, root.path(), &[REGION.as_slice(), &["--profile", "missing"]].concat());
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("loading credentials failed: ") && said.stderr.contains("`missing`"), "{}", said.stderr);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_said() {
+    let (account, root) = (Account::new("settings"), tempfile::tempdir().expect("a folder for the test"));
+    let mut command = crate::run::command(&account);
+    command.args(["catalog", "refresh", "--endpoint-url", "nowhere", "--catalog"]).arg(root.path()).args(REGION);
+    let said = finished(&mut command);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("an address looks like http://"), "{}", said.stderr);
+    for (name, value) in [("AWS_MAX_ATTEMPTS", "many"), ("AWS_MAX_ATTEMPTS", "0"), ("AWS_ENDPOINT_URL_EC2", "nowhere")] {
+        let mut command = crate::run::command(&account);
+        command.args(["catalog", "refresh", "--isolated-vpc", "--catalog"]).arg(root.path()).args(REGION).env(name, value);
+        let said = finished(&mut command);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        assert!(said.stderr.contains("hint: check the variables AWS_*"), "{}", said.stderr);
+    }
+    assert_eq!(account.calls(), []);
 }

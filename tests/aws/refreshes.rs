@@ -7,7 +7,7 @@ use supercargo::adapters::files::catalog;
 use supercargo::domain::catalog::{CapacityType, Catalog, InstanceType, PriceKind};
 
 use crate::fake::Account;
-use crate::run::refreshed;
+use crate::run::{finished, refresh_command, refreshed};
 
 fn embedded() -> Catalog {
     catalog::embedded().expect("the embedded catalog is valid")
@@ -57,8 +57,7 @@ fn a_refresh_finds_the_embedded_facts_type_by_type() {
 fn two_regions_are_refreshed_at_once_with_prices_of_their_own() {
     let (account, root) = (Account::new("regions"), tempfile::tempdir().expect("a folder for the test"));
     let said = refreshed(&account, root.path(), &["--region", "us-east-1", "--region", "eu-west-1", "--region", "eu-west-1"]);
-    let mut folders: Vec<&str> = said.stdout.lines().collect();
-    folders.sort_unstable();
+    let folders: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(folders.len(), 2);
     let european = catalog::read(Path::new(folders[0])).expect("it can be read");
     assert_eq!(european.region, "eu-west-1");
@@ -88,6 +87,20 @@ fn two_regions_are_refreshed_at_once_with_prices_of_their_own() {
         |call: &str| -> Vec<&str> { calls.iter().filter(|(name, _)| name == call).map(|(_, region)| region.as_str()).collect() };
     assert_eq!(asked("GetProducts"), ["eu-central-1", "us-east-1"]);
     assert_eq!(asked("DescribeInstanceTypes"), ["eu-west-1", "us-east-1"]);
+}
+
+#[test]
+fn the_credentials_of_a_profile_count_before_those_of_the_environment() {
+    let (account, other) = (Account::new("profile"), Account::new("environment"));
+    let root = tempfile::tempdir().expect("a folder for the test");
+    let file = root.path().join("credentials");
+    let keys = format!("[team]\naws_access_key_id = {}\naws_secret_access_key = not-a-secret\n", account.key);
+    std::fs::write(&file, keys).expect("the folder takes files");
+    let mut command = refresh_command(&other, root.path(), &["--region", "eu-west-1", "--profile", "team"]);
+    let said = finished(command.env("AWS_SHARED_CREDENTIALS_FILE", &file));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(account.count("DescribeInstanceTypes") > 0);
+    assert_eq!(other.calls(), []);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub enum Problem {
     Forbidden,
     /// The account has not enabled the region.
     NotEnabled,
+    /// The call cannot even be made: an address, a profile or a setting is wrong.
+    Misconfigured,
     /// Nobody answered at that address.
     Unreachable,
     /// The answer did not come in time.
@@ -53,7 +55,8 @@ impl Problem {
                 "check that the region exists and that its endpoint can be reached; without a way to the Price List use \
                  --isolated-vpc"
             }
-            Self::TimedOut => "check the network, or raise --timeout",
+            Self::Misconfigured => "check the variables AWS_* of the environment and the files of the AWS configuration",
+            Self::TimedOut => "check the network, or raise --timeout; without a way to the Price List use --isolated-vpc",
             Self::Unreadable | Self::Server | Self::Other => "refresh again later",
             Self::Empty => "check that the region exists and that the credentials belong to its partition",
         }
@@ -123,7 +126,8 @@ impl FetchError {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => (Problem::TimedOut, innermost(error)),
             SdkError::DispatchFailure(failure) if failure.is_io() => (Problem::Unreachable, innermost(error)),
             SdkError::ResponseError(_) => (Problem::Unreadable, innermost(error)),
-            _ => (Problem::Other, innermost(error)),
+            // What is left never reached the network.
+            _ => (Problem::Misconfigured, innermost(error)),
         };
         Self::new(region, call, problem, detail)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::ProvideCredentials as _;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
@@ -17,7 +19,7 @@ const MOST_REQUESTS: usize = 12;
 /// How AWS is reached. Everything that is not here is taken from the environment and the files that all AWS tools read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The profile of the shared configuration; the environment's if not given.
+    /// The profile of the shared configuration, whose credentials then count and no others; the environment's if not given.
     pub profile: Option<String>,
     /// One address for every call, in place of AWS's own.
     pub endpoint_url: Option<String>,
@@ -35,21 +37,26 @@ impl Session {
     /// Loads configuration and credentials. `region` is where credentials that need a call are asked for.
     ///
     /// # Errors
-    /// When there are no credentials.
+    /// When there are no credentials, or the environment says what the SDK cannot take.
     pub(super) async fn open(access: &Access, region: &str) -> Result<Self, FetchError> {
+        check_attempts(region)?;
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(access.timeout).build();
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.to_owned())).timeout_config(timeouts);
         if let Some(profile) = &access.profile {
-            loader = loader.profile_name(profile);
+            let in_region = ProviderConfig::without_region().with_region(Some(Region::new(region.to_owned())));
+            let credentials = ProfileFileCredentialsProvider::builder().configure(&in_region).profile_name(profile).build();
+            loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         if let Some(url) = &access.endpoint_url {
             loader = loader.endpoint_url(url);
         }
         let config = loader.load().await;
-        let missing = |detail: String| FetchError::new(region, "loading credentials", Problem::NoCredentials, detail);
-        let provider = config.credentials_provider().ok_or_else(|| missing("none are configured".to_owned()))?;
-        provider.provide_credentials().await.map_err(|error| missing(innermost(&error)))?;
+        let whose = access.profile.as_ref().map(|profile| format!("profile `{profile}`: ")).unwrap_or_default();
+        let missing =
+            |detail: &str| FetchError::new(region, "loading credentials", Problem::NoCredentials, format!("{whose}{detail}"));
+        let provider = config.credentials_provider().ok_or_else(|| missing("none are configured"))?;
+        provider.provide_credentials().await.map_err(|error| missing(&innermost(&error)))?;
         Ok(Self { config, requests: Semaphore::new(MOST_REQUESTS) })
     }
 
@@ -94,4 +101,13 @@ impl Session {
             }
         }
     }
+}
+
+/// The SDK ends the whole program at a number of attempts that is none.
+fn check_attempts(region: &str) -> Result<(), FetchError> {
+    const NAME: &str = "AWS_MAX_ATTEMPTS";
+    let Some(given) = std::env::var_os(NAME) else { return Ok(()) };
+    let sound = given.to_str().and_then(|given| given.parse::<u32>().ok()).is_some_and(|attempts| attempts > 0);
+    let detail = || format!("{NAME} is `{}`, which is no number of attempts", given.display());
+    if sound { Ok(()) } else { Err(FetchError::new(region, "reading the environment", Problem::Misconfigured, detail())) }
 }

@@ -51,11 +51,11 @@ pub(super) struct RefreshArgs {
     /// Folder that gets a catalog for each region; the user's cache if not given.
     #[arg(long, value_name = "PATH", env = "SUPERCARGO_CATALOG")]
     pub(super) catalog: Option<PathBuf>,
-    /// Profile of the AWS configuration.
+    /// Profile of the AWS configuration whose credentials are used, whatever the environment has.
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Option<String>,
     /// Send every call to this address.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = endpoint_url)]
     pub(super) endpoint_url: Option<String>,
     /// Go without the Price List, which cannot be reached from a VPC without internet: On-Demand and EBS prices stay as they were.
     #[arg(long, env = "ISOLATED_VPC")]
@@ -208,6 +208,13 @@ fn percent(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "a change is a number of percent, 0 or more".to_owned())
 }
 
+#[cfg(feature = "aws")]
+fn endpoint_url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let sound = host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace));
+    if sound { Ok(text.to_owned()) } else { Err("an address looks like http://127.0.0.1:5000".to_owned()) }
+}
+
 /// The longest time for one attempt, in seconds: nobody waits longer for a page.
 #[cfg(feature = "aws")]
 const LONGEST_CALL: f64 = 3_600.0;
@@ -245,6 +252,15 @@ mod tests {
         }
         for text in ["", "..", "us-east", "us/east-1", "../us-east-1", "US-EAST-1", "us--east-1", "us-east-1."] {
             assert!(region_name(text).is_err(), "{text}");
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        assert!(endpoint_url("http://127.0.0.1:5000").is_ok() && endpoint_url("https://ec2.example.com").is_ok());
+        for text in ["", "garbage", "ftp://a", "http://", "http://a b"] {
+            assert!(endpoint_url(text).is_err(), "{text}");
         }
     }
 

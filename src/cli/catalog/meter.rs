@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::adapters::aws::Step;
+use crate::cli::output;
 
 /// The bars move this often even when nothing new is known, so that a person sees that work goes on.
 const TICK: Duration = Duration::from_millis(100);
@@ -39,8 +40,17 @@ impl Meter {
             Step::Page { call, entries } => *bar.entries.entry(call).or_default() += entries,
             Step::Done { .. } => bar.line.inc(1),
         }
-        let entries: Vec<String> = bar.entries.iter().map(|(call, entries)| format!("{call} {entries}")).collect();
+        let what = |call: &'static str| call.trim_start_matches("Describe").trim_start_matches("Get");
+        let entries: Vec<String> = bar.entries.iter().map(|(call, entries)| format!("{entries} {}", what(call))).collect();
         bar.line.set_message(entries.join(", "));
+    }
+
+    /// Says something above the bars.
+    pub(super) fn say(&self, line: &str) {
+        match &self.all {
+            Some(all) => all.suspend(|| output::say(line)),
+            None => output::say(line),
+        }
     }
 
     /// Takes the bar of a region away.

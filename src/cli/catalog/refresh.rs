@@ -9,7 +9,7 @@ use super::meter::Meter;
 use super::place;
 use crate::adapters::aws::{self, Access, Fetched, Request};
 use crate::adapters::files::catalog::{self, publish};
-use crate::cli::output::{self, say};
+use crate::cli::output;
 use crate::cli::{Answer, Failure};
 
 /// Asks for every region and publishes those that are complete; the others keep what they had.
@@ -22,27 +22,27 @@ pub(super) fn run(args: &RefreshArgs) -> Result<Answer, Failure> {
     let request = Request { regions, access, isolated_vpc: args.isolated_vpc };
 
     let (meter, start) = (Meter::new(), Instant::now());
-    let (mut failures, mut refused) = (Vec::new(), Ok(()));
+    let (mut failures, mut written) = (Vec::new(), Vec::new());
     let mut done = |region: &str, fetched: Result<Fetched, aws::FetchError>| {
         meter.finish(region);
         let published = fetched.map_err(|error| error.to_string()).and_then(|fetched| {
             let path = publish(&root, &fetched.catalog).map_err(|error| format!("{region}: {error}"))?;
-            say(&format!("{}, in {:.1} s", fetched.catalog.summary(), start.elapsed().as_secs_f64()));
+            meter.say(&format!("{}, in {:.1} s", fetched.catalog.summary(), start.elapsed().as_secs_f64()));
             for notice in &fetched.notices {
-                say(&format!("note: {region}: {notice}"));
+                meter.say(&format!("note: {region}: {notice}"));
             }
             Ok(path)
         });
         match published {
-            Ok(path) if refused.is_ok() => refused = output::print(&format!("{}\n", path.display())),
-            Ok(_) => {}
+            Ok(path) => written.push(format!("{}\n", path.display())),
             Err(error) => failures.push(format!("{error}\n  {}", what_stays(&root, region))),
         }
     };
     let last_good = |region: &str| catalog::read(&root.join(region)).ok();
     let tell = |region: &str, step| meter.tell(region, step);
     aws::refresh(&request, &this_minute(), &last_good, &tell, &mut done).map_err(Failure::input)?;
-    refused?;
+    written.sort();
+    output::print(&written.concat())?;
     if failures.is_empty() {
         return Ok(Answer::Yes);
     }
