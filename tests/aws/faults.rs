@@ -202,7 +202,12 @@ fn settings_that_make_no_sense_are_said() {
     let said = finished(&mut command);
     assert_eq!(said.code, 2);
     assert!(said.stderr.contains("an address looks like http://"), "{}", said.stderr);
-    for (name, value) in [("AWS_MAX_ATTEMPTS", "many"), ("AWS_MAX_ATTEMPTS", "0"), ("AWS_ENDPOINT_URL_EC2", "nowhere")] {
+    for (name, value) in [
+        ("AWS_MAX_ATTEMPTS", "many"),
+        ("AWS_MAX_ATTEMPTS", "0"),
+        ("AWS_RETRY_MODE", "stubborn"),
+        ("AWS_ENDPOINT_URL_EC2", "nowhere"),
+    ] {
         let mut command = crate::run::command(&account);
         command.args(["catalog", "refresh", "--isolated-vpc", "--catalog"]).arg(root.path()).args(REGION).env(name, value);
         let said = finished(&mut command);

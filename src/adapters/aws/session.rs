@@ -6,6 +6,7 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::ProvideCredentials as _;
+use aws_sdk_ec2::config::retry::RetryMode;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::future::pagination_stream::PaginationStream;
@@ -39,7 +40,7 @@ impl Session {
     /// # Errors
     /// When there are no credentials, or the environment says what the SDK cannot take.
     pub(super) async fn open(access: &Access, region: &str) -> Result<Self, FetchError> {
-        check_attempts(region)?;
+        check_retries(region)?;
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(access.timeout).build();
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.to_owned())).timeout_config(timeouts);
@@ -103,11 +104,18 @@ impl Session {
     }
 }
 
-/// The SDK ends the whole program at a number of attempts that is none.
-fn check_attempts(region: &str) -> Result<(), FetchError> {
-    const NAME: &str = "AWS_MAX_ATTEMPTS";
-    let Some(given) = std::env::var_os(NAME) else { return Ok(()) };
-    let sound = given.to_str().and_then(|given| given.parse::<u32>().ok()).is_some_and(|attempts| attempts > 0);
-    let detail = || format!("{NAME} is `{}`, which is no number of attempts", given.display());
-    if sound { Ok(()) } else { Err(FetchError::new(region, "reading the environment", Problem::Misconfigured, detail())) }
+/// The SDK ends the whole program where these variables make no sense to it.
+fn check_retries(region: &str) -> Result<(), FetchError> {
+    check_variable(region, "AWS_MAX_ATTEMPTS", |text| text.parse::<u32>().is_ok_and(|attempts| attempts > 0))?;
+    check_variable(region, "AWS_RETRY_MODE", |text| text.parse::<RetryMode>().is_ok())
+}
+
+fn check_variable(region: &str, name: &str, is_sound: impl Fn(&str) -> bool) -> Result<(), FetchError> {
+    match std::env::var_os(name) {
+        Some(given) if !given.to_str().is_some_and(is_sound) => {
+            let detail = format!("{name} cannot be `{}`", given.display());
+            Err(FetchError::new(region, "reading the environment", Problem::Misconfigured, detail))
+        }
+        _ => Ok(()),
+    }
 }
