@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::catalog::args::{CatalogArgs, Which};
+use crate::domain::collective::Portion;
 use crate::domain::money::UsdPerHour;
 use crate::planning::{CostModel, PreferencePolicy};
 use crate::solver::SolveConfig;
@@ -37,6 +38,9 @@ pub(super) struct InputArgs {
     pub(super) filenames: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) catalog: Which,
+    /// How much CPU nodes in one Spot pool (an instance type in a zone) may have together, as a share of what all pods ask for.
+    #[arg(long, value_name = "PERCENT", value_parser = percent, env = "SUPERCARGO_MAX_SPOT_POOL_SHARE")]
+    pub(super) max_spot_pool_share: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +193,14 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Thousandths.
+fn percent(text: &str) -> Result<u32, String> {
+    match Portion::parse(text) {
+        Some(Portion::PerMille(share)) => Ok(share),
+        _ => Err("a share is a percentage with at most one decimal, such as 25%".to_owned()),
+    }
+}
+
 /// The longest time limit, in seconds: a day.
 const LONGEST: f64 = 86_400.0;
 
@@ -224,6 +236,10 @@ mod tests {
         for text in ["NaN", "-0.1", "1", "inf", "x"] {
             assert!(share(text).is_err(), "share {text}");
         }
+        for text in ["25", "101%", "-5%", "%", "x"] {
+            assert!(percent(text).is_err(), "percent {text}");
+        }
+        assert_eq!(percent("12.5%"), Ok(125));
         for text in ["NaN", "0", "-1", "inf", "1e9", "x"] {
             assert!(seconds(text).is_err(), "seconds {text}");
         }

@@ -33,7 +33,8 @@ impl Input {
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
         let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
-        Ok(Self { cluster: loaded.cluster, catalog, notices, age })
+        let cluster = ClusterView { max_spot_pool_share: args.max_spot_pool_share, ..loaded.cluster };
+        Ok(Self { cluster, catalog, notices, age })
     }
 
     /// Tells the notices on stderr, and how old prices are that can be refreshed. Age is no part of the notices: a plan does not

@@ -5,3 +5,9 @@
 pub const RESERVED_INSTANCES: &str = "supercargo.io/reserved-instances";
 /// On a NodePool: what its nodes may cost together, in dollars per hour.
 pub const MAX_USD_PER_HOUR: &str = "supercargo.io/max-usd-per-hour";
+/// On a pod: the group of which all pods are placed, or none. Groups are told apart by namespace and name.
+pub const ATOMIC_GROUP: &str = "supercargo.io/atomic-group";
+/// On a pod: how many pods of its workload are not to be on Spot, as a number or a percentage.
+pub const ON_DEMAND_FLOOR: &str = "supercargo.io/on-demand-floor";
+/// On a pod: how many pods of its workload may be in one Spot pool, as a number or a percentage.
+pub const MAX_SPOT_POOL_SHARE: &str = "supercargo.io/max-spot-pool-share";

@@ -39,6 +39,9 @@ pub const RESERVATION_INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservat
 /// Stands for the field `metadata.name` of a node where a node-affinity term names it (`matchFields`). The colon makes it no label
 /// key, so no node that is still to be bought ever has it.
 pub const NODE_NAME_FIELD: &str = "field:metadata.name";
+/// Stands for the Spot pool of a node, instance type and zone (`m5.large us-east-1a`); nodes that are not on Spot have none. No label
+/// of a node, as the colon says.
+pub const SPOT_POOL: &str = "derived:spot-pool";
 /// Required by an alternative that no node can meet (an empty node-affinity term, a contradiction). The blank makes it no label
 /// key, so nothing ever defines it.
 pub const NO_NODE: &str = "no node";

@@ -7,6 +7,7 @@ pub mod allocatable;
 pub mod annotations;
 pub mod catalog;
 pub mod cluster;
+pub mod collective;
 pub mod instance_type;
 pub mod labels;
 pub mod money;

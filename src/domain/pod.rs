@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::collective::WorkloadRules;
 use crate::domain::requirement::Requirements;
 use crate::domain::resources::Resources;
 use crate::domain::selector::Labels;
@@ -56,6 +57,10 @@ pub struct PodSpec {
     pub host_ports: Vec<HostPort>,
     /// Those of its volumes that other pods use too, or that cannot be attached everywhere, by name.
     pub volumes: Vec<PodVolume>,
+    /// What its workload asks of all its pods together.
+    pub workload_rules: Option<WorkloadRules>,
+    /// The group (`namespace/name`) of which all pods that wait are placed, or none.
+    pub atomic_group: Option<String>,
     /// Rules that the program does not contain, sorted, each once.
     pub unmodelled: Vec<UnmodelledRule>,
 }

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::labels;
-use crate::planning::demand::Demand;
+use crate::planning::demand::{Demand, Group};
 use crate::planning::terms::{Term, TermKind};
 
 /// A limit on the pods of one class on a node.
@@ -107,6 +107,8 @@ pub struct FreeClass {
     pub units: Vec<usize>,
     /// What a pod of each unit forgoes, micro-dollars per hour.
     pub forgone: Vec<i64>,
+    /// Index into [`Demand::atomic_groups`] of the group that is placed whole or not at all.
+    pub atomic: Option<usize>,
 }
 
 /// A term of a free block.
@@ -157,7 +159,7 @@ impl FreeTerm {
                 TermKind::Near => {
                     domain.base == 0 && sum(if self.founders { &domain.both } else { &domain.counted }, quantities) == 0
                 }
-                TermKind::Apart => false,
+                TermKind::Apart | TermKind::Most { .. } => false,
             };
             if broken {
                 quantities[owner] -= 1;
@@ -241,7 +243,9 @@ impl Rules {
             let only: Vec<usize> = owners.iter().filter(|class| !counted.contains(class)).copied().collect();
             let base = node.map_or(0, |node| term.base(node));
             match &term.kind {
-                TermKind::Spread { max_skew, .. } => self.rule(&mut ties, owners, counted, 0, max_skew.saturating_sub(base)),
+                TermKind::Spread { max_skew: most, .. } | TermKind::Most { most, .. } => {
+                    self.rule(&mut ties, owners, counted, 0, most.saturating_sub(base));
+                }
                 TermKind::Near if base > 0 => {}
                 TermKind::Apart => {
                     self.rule(&mut ties, &both, counted, 0, 1);
@@ -308,7 +312,7 @@ impl Arrangement {
     pub(super) fn new(demand: &Demand, left: &[u32], scarce: bool, holds: Holds<'_>) -> Self {
         let mut made = Self { scarce, ..Self::default() };
         let in_bundle: BTreeSet<usize> = demand.bundles.iter().flat_map(|bundle| bundle.classes.iter().copied()).collect();
-        let active: Vec<bool> = (0..demand.classes.len())
+        let mut active: Vec<bool> = (0..demand.classes.len())
             .map(|class| {
                 let of = &demand.classes[class];
                 let mut scopes = of.scopes();
@@ -317,6 +321,7 @@ impl Arrangement {
                     && (in_bundle.contains(&class) || scopes.any(|scope| holds(&[(class, 1)], scope)))
             })
             .collect();
+        leave_broken_groups(demand, left, &mut active);
         let nodes: BTreeSet<&String> = (0..demand.classes.len())
             .filter(|&class| active[class])
             .flat_map(|class| demand.classes[class].cells.iter().filter_map(|cell| cell.domains.get(labels::HOSTNAME)))
@@ -364,7 +369,7 @@ impl Arrangement {
         (made.units, made.partial) = (bundled, partial);
         for members in components(demand, &active, &in_bundle) {
             match members.as_slice() {
-                &[class] if demand.classes[class].cells.is_empty() && !demand.has_preferences(class) => {
+                &[class] if is_plain(demand, class) => {
                     let scope = demand.classes[class].scope;
                     if !is_bundle(demand, class) {
                         made.add_unit(class, scope, left[class], left[class], &ties[class]);
@@ -409,9 +414,13 @@ impl Arrangement {
                     quantities[fullest] -= 1;
                 },
                 Block::OneDomain { .. } => {}
-                Block::Free { terms, .. } => {
-                    while terms.iter().filter(|term| term.worth.is_none()).any(|term| term.mend(&self.units, quantities)) {}
-                }
+                Block::Free { classes, terms } => loop {
+                    let hard = || terms.iter().filter(|term| term.worth.is_none());
+                    while hard().any(|term| term.mend(&self.units, quantities)) {}
+                    if !leave_parts(classes, quantities) {
+                        break;
+                    }
+                },
             }
         }
     }
@@ -420,7 +429,7 @@ impl Arrangement {
     fn tied(&mut self, demand: &Demand, left: &[u32], members: &[usize], ties: &AllTies, holds: Holds<'_>) {
         let terms: BTreeSet<usize> = members.iter().flat_map(|&class| label_terms(demand, class)).collect();
         let own = Members::of(demand, members);
-        let plain = !members.iter().any(|&class| demand.has_preferences(class));
+        let plain = !members.iter().any(|&class| demand.has_preferences(class) || demand.classes[class].atomic.is_some());
         if let ([number], true) = (&terms.iter().copied().collect::<Vec<usize>>()[..], plain && !self.scarce)
             && !demand.terms[*number].may_break()
         {
@@ -521,10 +530,10 @@ impl Arrangement {
             // A pod that owns a spread or an affinity needs a node that has the label.
             let needed = of.ties.owns.iter().map(|&term| &demand.terms[term]).filter(|term| term.worth.is_none());
             let needed: Vec<&str> =
-                needed.filter(|term| !term.is_per_node() && term.kind != TermKind::Apart).map(|term| term.key.as_str()).collect();
+                needed.filter(|term| !term.is_per_node() && term.kind.needs_label()).map(|term| term.key.as_str()).collect();
             let (pods, each) = if is_bundle(demand, class) { (1, left[class]) } else { (left[class], 1) };
             let rank = demand.ranks[class].unwrap_or(u32::MAX);
-            let of_group = || FreeClass { class, pods, each, rank, units: Vec::new(), forgone: Vec::new() };
+            let of_group = || FreeClass { class, pods, each, rank, units: Vec::new(), forgone: Vec::new(), atomic: of.atomic };
             let group = classes.entry(of.group).or_insert_with(of_group);
             let whole = of.cells.is_empty().then_some((&nowhere, of.scope, 0));
             for (domains, scope, forgone) in
@@ -563,6 +572,7 @@ impl Arrangement {
                     domains.entry(domain).or_default().in_universe = true;
                 }
             }
+            domains.retain(|domain, _| term.kind.domain_of((*domain).clone()).is_some());
             for (domain, &pods) in &term.base {
                 if let Some(domain) = domains.get_mut(domain) {
                     domain.base = pods;
@@ -575,6 +585,36 @@ impl Arrangement {
         let terms = terms.collect();
         self.blocks.push(Block::Free { classes, terms });
     }
+}
+
+/// Takes out what is there of groups that are placed whole or not at all and are not whole; whether there was any.
+fn leave_parts(classes: &[FreeClass], quantities: &mut [u32]) -> bool {
+    let placed = |class: &FreeClass, quantities: &[u32]| class.units.iter().map(|&unit| quantities[unit]).sum::<u32>();
+    let broken = classes.iter().filter(|class| placed(class, quantities) < class.pods);
+    let broken: BTreeSet<usize> = broken.filter_map(|class| class.atomic).collect();
+    let mut gone = false;
+    for class in classes.iter().filter(|class| class.atomic.is_some_and(|atomic| broken.contains(&atomic))) {
+        gone |= placed(class, quantities) > 0;
+        class.units.iter().for_each(|&unit| quantities[unit] = 0);
+    }
+    gone
+}
+
+/// Takes the groups out that are placed whole or not at all and of which some pods have no place.
+fn leave_broken_groups(demand: &Demand, left: &[u32], active: &mut [bool]) {
+    let placeable = |group: &Group| group.classes.iter().any(|&class| active[class]);
+    let waits = |group: &&Group| group.classes.iter().any(|&class| left[class] > 0);
+    let broken = demand.groups.iter().filter(waits).filter(|group| !placeable(group));
+    let broken: BTreeSet<usize> = broken.filter_map(|group| demand.classes[*group.classes.first()?].atomic).collect();
+    for (class, active) in demand.classes.iter().zip(active) {
+        *active &= class.atomic.is_none_or(|atomic| !broken.contains(&atomic));
+    }
+}
+
+/// Whether nothing is to be decided about the class but on which nodes its pods stand.
+fn is_plain(demand: &Demand, class: usize) -> bool {
+    let of = &demand.classes[class];
+    of.cells.is_empty() && of.atomic.is_none() && !demand.has_preferences(class)
 }
 
 /// Whether nodes that exist are domains of their own to the class.
@@ -635,11 +675,13 @@ fn components(demand: &Demand, active: &[bool], in_bundle: &BTreeSet<usize>) -> 
         class
     }
     let mut first: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut of_group: BTreeMap<usize, usize> = BTreeMap::new();
+    let (mut of_group, mut of_atomic): (BTreeMap<usize, usize>, BTreeMap<usize, usize>) = Default::default();
     for &class in &classes {
-        let kin = *of_group.entry(demand.classes[class].group).or_insert(class);
+        let of = &demand.classes[class];
+        let kin = *of_group.entry(of.group).or_insert(class);
+        let whole = of.atomic.map(|atomic| *of_atomic.entry(atomic).or_insert(class));
         let others = label_terms(demand, class).map(|term| *first.entry(term).or_insert(class));
-        for other in others.chain([kin]) {
+        for other in others.chain([kin]).chain(whole) {
             let (a, b) = (find(&mut root, class), find(&mut root, other));
             root[a.max(b)] = a.min(b);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
 use crate::domain::plan::{Candidate, ExistingUse, PlannedNode};
 use crate::domain::resources::Resources;
 use crate::planning::candidates::{Holders, Load};
@@ -101,7 +102,8 @@ pub(super) fn sorted(mut nodes: Vec<(PlannedNode, NodeOrigin)>) -> (Vec<PlannedN
 }
 
 /// The nodes that a tier buys, and where each comes from. No two tiers share a limit. Candidates have the chosen values of the labels
-/// `kept`: those that rules are about which pods of other tiers have a part in.
+/// `kept`: those that rules are about which pods of other tiers have a part in. Nodes with pods whose workload has a share of a Spot pool
+/// stay in theirs.
 pub(super) fn finish(
     cluster: &ClusterView,
     holders: &mut Holders<'_>,
@@ -110,17 +112,21 @@ pub(super) fn finish(
 ) -> Vec<(PlannedNode, NodeOrigin)> {
     let supply = holders.supply();
     let slack = limits_left(supply, nodes.iter().map(|node| node.origin));
-    let mut known: FxHashMap<(Arc<Load>, usize), Vec<Candidate>> = FxHashMap::default();
+    let mut known: FxHashMap<(Arc<Load>, usize, bool), Vec<Candidate>> = FxHashMap::default();
     nodes
         .into_iter()
         .map(|DealtNode { origin, load, pods }| {
             let template = &supply.templates[origin.template];
+            let rules = pods.iter().filter_map(|&pod| cluster.pods[pod].spec.workload_rules.as_ref());
+            let in_pool = rules.into_iter().any(|rules| rules.max_spot_pool_share.is_some());
             let candidates = known
-                .entry((load, origin.offer))
-                .or_insert_with_key(|(load, chosen)| {
+                .entry((load, origin.offer, in_pool))
+                .or_insert_with_key(|(load, chosen, in_pool)| {
                     let admits = |offer: usize| stays_within(template, *chosen, offer, &slack);
                     let stays = |offer: usize| {
-                        kept.iter().all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
+                        let own_pool = in_pool.then_some(&labels::SPOT_POOL);
+                        let mut kept = kept.iter().chain(own_pool);
+                        kept.all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
                     };
                     let offers = holders.candidates(load, *chosen, &admits).into_iter();
                     // Where `minValues` needs them all, they stay as they are.

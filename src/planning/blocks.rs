@@ -7,19 +7,21 @@
 //!             Any such values can be divided among the G blocks again: each takes its rest from the domains with most left.
 //! one domain  b_z in [0, G] blocks stand whole in domain z,  sum_z b_z = G
 //! free        q_u pods of unit u, y_c pods of class c left out at the class's penalty,  sum_u q_u + y_c = n_c
+//!   atomic    classes that are placed whole or not at all have one g in {0, 1} at the penalty of all their pods,  sum_u q_u + n_c g = n_c
 //!   spread    m <= T_z in every domain z of the universe (m = 0 where it is grounded), T_z the pods counted in z, running or not;
 //!             T_z - m <= k where owners stand: everywhere if every counted pod is an owner, otherwise with u_z in {0, 1}:
 //!             owners_z <= N u_z  and  T_z - m + B u_z <= k + B
 //!   near      owners_z <= N t_z, t_z in {0, 1}, t_z <= counted_z that are no owners; where there are none at all: sum_z t_z <= 1
 //!             and t_z <= T_z
 //!   apart     counted owners: T_z <= 1 where they stand;  owners that are not counted: T_z = 0 where they stand
+//!   most      T_z <= m
 //!   soft      s_z owners are too many in domain z, at the worth of the rule each: the rows above with s_z to spare;
 //!             what a unit's pods forgo wherever they stand is the cost of q_u
 //! ```
 //! The last rule for affinities is stricter than the final state needs: owners may not be each other's only company in two domains.
 //! With it the plan holds in whatever order the pods are bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::planning::arrangement::{Arrangement, Block, FreeClass, FreeDomain, FreeTerm};
 use crate::planning::terms::TermKind;
@@ -33,7 +35,7 @@ pub(super) enum Chosen {
     Even { blocks: Vec<usize>, level: Option<usize>, extras: Vec<usize> },
     /// Equal blocks of one domain: one choice per option.
     OneDomain { blocks: Vec<usize>, options: Vec<usize> },
-    /// A free block: one choice per unit of each class.
+    /// A free block: one choice per unit of each class, and those that leave pods.
     Free { block: usize, counts: Vec<Vec<usize>>, left_out: Vec<usize> },
 }
 
@@ -168,7 +170,16 @@ impl Choices {
         class_of: &[usize],
         penalty: &dyn Fn(usize) -> i64,
     ) -> Chosen {
-        let start = greedy(classes, terms);
+        let start = start(classes, terms);
+        let mut whole: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut room: BTreeMap<usize, i64> = BTreeMap::new();
+        for term in terms {
+            let TermKind::Most { most, .. } = &term.kind else { continue };
+            for (domain, unit) in term.domains.iter().flat_map(|domain| counted(domain).map(move |unit| (domain, unit))) {
+                let left = i64::from(most.saturating_sub(domain.base));
+                room.entry(unit).and_modify(|room| *room = left.min(*room)).or_insert(left);
+            }
+        }
         let mut choice_of: BTreeMap<usize, usize> = BTreeMap::new();
         let (mut counts, mut outs) = (Vec::with_capacity(classes.len()), Vec::with_capacity(classes.len()));
         for class in classes {
@@ -177,14 +188,27 @@ impl Choices {
             let first = self.choices.len();
             for (unit, &forgone) in class.units.iter().zip(&class.forgone) {
                 choice_of.insert(*unit, self.choices.len());
-                self.add(0, pods, placed(unit), forgone, vec![(class_of[*unit], 1)]);
+                // A class that is no more than this anywhere is no more than this on a node either.
+                let most = room.get(unit).map_or(pods, |room| pods.min(room / i64::from(class.each)).max(1));
+                self.add(0, most, placed(unit), forgone, vec![(class_of[*unit], 1)]);
             }
             let out = pods - class.units.iter().map(placed).sum::<i64>();
             let units: Vec<usize> = (first..self.choices.len()).collect();
-            let left_out = self.add(0, pods, out, penalty(class.class).saturating_mul(i64::from(class.each)), Vec::new());
-            self.row(units.iter().copied().chain([left_out]).map(|choice| (choice, 1)), pods, pods);
+            let cost = penalty(class.class).saturating_mul(i64::from(class.each));
+            let (left_out, each) = match class.atomic {
+                None => (self.add(0, pods, out, cost, Vec::new()), 1),
+                Some(atomic) => {
+                    let left_out = *whole.entry(atomic).or_insert_with(|| self.add(0, 1, i64::from(out > 0), 0, Vec::new()));
+                    let sum = self.choices[left_out].cost.saturating_add(cost.saturating_mul(pods));
+                    self.choices[left_out].cost = sum.min(LARGEST_AMOUNT - 1);
+                    (left_out, pods)
+                }
+            };
+            self.row(units.iter().map(|&choice| (choice, 1)).chain([(left_out, each)]), pods, pods);
             counts.push(units);
-            outs.push(left_out);
+            if !outs.contains(&left_out) {
+                outs.push(left_out);
+            }
         }
         for term in terms {
             self.term(term, &choice_of, &start, classes);
@@ -271,6 +295,12 @@ impl Choices {
                     }
                 }
             }
+            TermKind::Most { most, .. } => {
+                for domain in &term.domains {
+                    let room = i64::from(most.saturating_sub(domain.base));
+                    self.row(rows(&mut counted(domain)), -LARGEST_AMOUNT, room);
+                }
+            }
         }
     }
 
@@ -349,6 +379,8 @@ impl Choices {
                         self.row(here.into_iter().chain([(spare, -1), (switch, most)]), -LARGEST_AMOUNT, most);
                     }
                 }
+                // No preference says that.
+                TermKind::Most { .. } => {}
             }
         }
     }
@@ -454,6 +486,23 @@ fn by_class(demand: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
     joined.into_iter().collect()
 }
 
+/// Numbers of pods per unit that keep every term and have the groups whole that are placed whole or not at all.
+fn start(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
+    let mut classes = classes.to_vec();
+    loop {
+        let made = greedy(&classes, terms);
+        let placed = |class: &FreeClass| class.units.iter().filter_map(|unit| made.get(unit)).sum::<i64>();
+        let broken = classes.iter().filter(|class| placed(class) < i64::from(class.pods));
+        let broken: BTreeSet<usize> = broken.filter_map(|class| class.atomic).collect();
+        if broken.is_empty() {
+            return made;
+        }
+        for class in classes.iter_mut().filter(|class| class.atomic.is_some_and(|atomic| broken.contains(&atomic))) {
+            (class.pods, class.atomic) = (0, None);
+        }
+    }
+}
+
 /// Numbers of pods per unit that keep every term: pod by pod, each in the domain where its like are fewest, as a scheduler would.
 fn greedy(classes: &[FreeClass], terms: &[FreeTerm]) -> BTreeMap<usize, i64> {
     let mut state = Greedy::new(classes, terms);
@@ -543,6 +592,7 @@ impl<'a> Greedy<'a> {
                 let stranger = self.strangers(term, domain) + i64::from(owns && !counts) > 0;
                 !guarded || after <= i64::from(!stranger)
             }
+            TermKind::Most { most, .. } => after <= i64::from(*most),
         }
     }
 

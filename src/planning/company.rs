@@ -166,7 +166,7 @@ impl<'a> Company<'a> {
     /// The company of the pods that `planned` leaves.
     pub(super) fn new(cluster: &'a ClusterView, planned: &'a Planned) -> Self {
         let Planned { supply, demand, .. } = planned;
-        let (kinds, members, settled) = demand::kinds(cluster, &[]);
+        let (kinds, members, settled) = demand::kinds(cluster, &[], None);
         let mut kind_of = vec![0; cluster.pods.len()];
         for (kind, pods) in members.iter().enumerate() {
             pods.iter().for_each(|&pod| kind_of[pod] = kind);
@@ -354,6 +354,12 @@ impl<'a> Company<'a> {
                 let owners = if counted { tally.owners(stage) } else { BTreeSet::new() };
                 Some(Rule::closing(obstacle, key, tally.filled(stage).union(&owners).cloned().collect()))
             }
+            TermKind::Most { most, named } => {
+                let full = tally.filled(stage).into_iter().filter(|domain| tally.count(domain, stage) >= *most);
+                let closed = named.iter().flat_map(|named| &named.names).filter(|_| *most == 0).cloned();
+                let about = |domain: &String| tally.term.kind.domain_of(domain.clone()).is_some();
+                Some(Rule::closing(obstacle, key, full.chain(closed).filter(about).collect()))
+            }
         }
     }
 
@@ -366,6 +372,8 @@ impl<'a> Company<'a> {
             // The pod's own rule says it already.
             _ if self.owns[kind].contains(&number) => None,
             TermKind::Apart => Some(Rule::closing(obstacle, key, tally.owners(stage))),
+            // Whoever is counted owns it.
+            TermKind::Most { .. } => None,
             _ if stage == Stage::Ever => None,
             TermKind::Spread { max_skew, .. } => {
                 let most = max_skew.saturating_add(self.least(number, stage));
@@ -425,9 +433,13 @@ impl<'a> Company<'a> {
             // Offers of one cell, or of one type, agree on the label.
             let by = |offer: usize| {
                 let sold = &template.offers[offer];
-                if is_offering_label(key) { sold.cell } else { sold.of_type }
+                match key {
+                    labels::SPOT_POOL => (sold.of_type, sold.cell),
+                    _ if is_offering_label(key) => (0, sold.cell),
+                    _ => (sold.of_type, 0),
+                }
             };
-            let one_of_each: BTreeMap<usize, usize> = offers.map(|offer| (by(offer), offer)).collect();
+            let one_of_each: BTreeMap<(usize, usize), usize> = offers.map(|offer| (by(offer), offer)).collect();
             found.extend(one_of_each.into_values().filter_map(|offer| template.label_of_offer(key, offer)));
         }
         self.values.borrow_mut().insert((scope, key.to_owned()), found.clone());

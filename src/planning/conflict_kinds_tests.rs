@@ -1,6 +1,7 @@
 //! Every kind of constraint, alone and in company: the smallest set that conflicts, worked out by hand and proven by trying all sets.
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::collective::Portion;
 use crate::domain::labels;
 use crate::domain::node_pool::NodePool;
 use crate::domain::pod::PodSpec;
@@ -14,7 +15,7 @@ use crate::planning::fixtures::{cluster, planned_within, pool, required, spec, t
 use crate::planning::obstacles::Obstacle;
 use crate::planning::reasons::{Explainer, core};
 use crate::planning::terms::TermKind;
-use crate::planning::topology_tests::{Rule, Standing, small_pool, spread, term, with_standing};
+use crate::planning::topology_tests::{Rule, Standing, small_pool, spread, term, with_rules, with_standing};
 
 const ZONE_A: &str = "us-east-1a";
 const ZONE_B: &str = "us-east-1b";
@@ -59,6 +60,8 @@ fn smallest(cluster: &ClusterView, proof: Proof) -> Vec<String> {
                 TermKind::Spread { .. } => "spread",
                 TermKind::Near => "affinity",
                 TermKind::Apart => "anti-affinity",
+                TermKind::Most { named: Some(_), .. } => "on-demand floor",
+                TermKind::Most { named: None, .. } => "Spot pool share",
             };
             format!("{} {kind}", if *own { "own" } else { "others'" })
         }
@@ -66,6 +69,7 @@ fn smallest(cluster: &ClusterView, proof: Proof) -> Vec<String> {
         Obstacle::Limit { resource, .. } => format!("limit {resource}"),
         Obstacle::MinValues { key, .. } => format!("minValues {key}"),
         Obstacle::Reserved { id } => format!("reservation {id}"),
+        Obstacle::SpotPool => "Spot pool cap".to_owned(),
         Obstacle::NothingSold { .. } => "nothing sold".to_owned(),
     };
     found.iter().map(|&item| name(&ruling.obstacles[item])).collect()
@@ -155,6 +159,32 @@ fn what_limits_and_ports_leave() {
     tight.limits.insert("cpu".to_owned(), 4_000);
     let large = smallest(&with_nodes(vec![tight], spec(6), &[]), Proof::BruteForce);
     assert_eq!(large, ["resource cpu", "limit cpu"]);
+}
+
+#[test]
+fn what_workloads_ask_of_all_their_pods() {
+    let spot = || {
+        let mut made = small_pool();
+        made.requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(["spot"]));
+        made
+    };
+    let workload = |rule: Rule| with_rules(spec(1), &[rule]);
+    let floor = cluster(vec![spot()], &[(1, workload(Rule::Floor(0, Portion::PerMille(1_000))))]);
+    assert_eq!(smallest(&floor, Proof::BruteForce), ["own on-demand floor"]);
+    // Every pool has its pod, and no other capacity may be bought.
+    let mut one_pool = only_in(ZONE_A);
+    one_pool.requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(["spot"]));
+    one_pool.requirements.add(labels::INSTANCE_TYPE, Requirement::one_of(["m5.large"]));
+    let share = cluster(vec![one_pool.clone()], &[(2, workload(Rule::Share(0, Portion::Pods(1))))]);
+    assert_eq!(smallest(&share, Proof::EverySet), ["own Spot pool share"]);
+    let mut capped = cluster(vec![one_pool], &[(1, spec(1))]);
+    capped.max_spot_pool_share = Some(900);
+    assert_eq!(smallest(&capped, Proof::BruteForce), ["Spot pool cap"]);
+    // The one that asks for the floor may use nothing but the pool that has nothing on demand.
+    let mut tainted = small_pool();
+    (tainted.name, tainted.taints) = ("tainted".to_owned(), vec![taint("farm")]);
+    let both = cluster(vec![spot(), tainted], &[(1, workload(Rule::Floor(0, Portion::Pods(1))))]);
+    assert_eq!(smallest(&both, Proof::BruteForce), ["taint farm", "own on-demand floor"]);
 }
 
 #[test]

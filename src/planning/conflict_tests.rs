@@ -30,7 +30,7 @@ use crate::planning::plan::Planned;
 use crate::planning::reasons::{Explainer, core, corrections};
 use crate::planning::replay::replay;
 use crate::planning::supply_tests::{reservations, with_reservations};
-use crate::planning::terms::{Term, TermKind};
+use crate::planning::terms::{Counts, Term, TermKind};
 use crate::planning::topology_tests::{repeatable, small_pool, standing, with_standing, workloads};
 use crate::planning::verifier::{Violation, verify};
 
@@ -85,6 +85,7 @@ impl Beside<'_> {
                 let reservations = cluster.node_classes.values_mut().flat_map(|class| &mut class.capacity_reservations);
                 reservations.filter(|reservation| reservation.id == *id).for_each(|reservation| reservation.free += 1);
             }
+            Obstacle::SpotPool => cluster.max_spot_pool_share = None,
             Obstacle::MinValues { .. } | Obstacle::NothingSold { .. } => {}
         }
         cluster.pods[self.pod].spec = Arc::new(spec);
@@ -151,20 +152,38 @@ impl Beside<'_> {
     }
 }
 
+/// The spec without its atomic group, of which more than one pod is to be placed.
+fn alone(spec: PodSpec) -> PodSpec {
+    PodSpec { atomic_group: None, ..spec }
+}
+
 /// Takes a rule between pods out of a spec.
 fn without(spec: &mut PodSpec, term: &Term) {
-    if let Some(claim) = &term.claim {
-        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
-        shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
-        return;
-    }
-    let same = |key: &String, selector: &PodSelector| *key == term.key && *selector == term.selector;
+    let counted = match &term.counts {
+        Counts::OfClaim(claim) => {
+            let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+            return shared.filter(|shared| shared.claim == *claim).for_each(|shared| shared.settled_by = None);
+        }
+        Counts::OfWorkload(of) => {
+            let rules = spec.workload_rules.as_mut().filter(|rules| rules.workload == of.workload);
+            return rules.into_iter().for_each(|rules| match term.key.as_str() {
+                labels::CAPACITY_TYPE => {
+                    rules.on_demand_floor = None;
+                    rules.max_spot_pool_share = rules.max_spot_pool_share.filter(|share| share.of(9) > 0);
+                }
+                _ => rules.max_spot_pool_share = None,
+            });
+        }
+        Counts::Selected(selector) => selector,
+    };
+    let same = |key: &String, selector: &PodSelector| *key == term.key && selector == counted;
     match &term.kind {
         TermKind::Spread { max_skew, .. } => {
             spec.spreads.retain(|spread| !(same(&spread.topology_key, &spread.selector) && spread.max_skew == *max_skew));
         }
         TermKind::Near => spec.near.retain(|near| !same(&near.topology_key, &near.selector)),
         TermKind::Apart => spec.apart.retain(|apart| !same(&apart.topology_key, &apart.selector)),
+        TermKind::Most { .. } => {}
     }
 }
 
@@ -344,7 +363,7 @@ proptest! {
         reserved in reservations(),
     ) {
         let mut pods: Vec<(usize, PodSpec)> =
-            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(alone(spec), extra))).collect();
         if pools.iter().any(allows_nothing) {
             pods.iter_mut().for_each(|(_, spec)| spec.spreads.clear());
         }
@@ -352,7 +371,7 @@ proptest! {
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         for pod in cluster.nodes.iter_mut().flat_map(|node| &mut node.pods) {
-            pod.spec = Arc::new(plain((*pod.spec).clone()));
+            pod.spec = Arc::new(plain(alone((*pod.spec).clone())));
         }
         let planned = planned_within(&cluster, 2_000);
         let mut seen = Vec::new();
@@ -378,7 +397,7 @@ proptest! {
         reserved in reservations(),
     ) {
         let pods: Vec<(usize, PodSpec)> =
-            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(spec, extra))).collect();
+            pods.into_iter().zip(extra).map(|((count, spec), extra)| (count, with_extras(alone(spec), extra))).collect();
         let mut cluster = cluster(pools, &pods);
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes[..nodes.len().min(1)]);

@@ -15,6 +15,7 @@ use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::collective::WorkloadRules;
 use crate::domain::labels;
 use crate::domain::node::BoundPod;
 use crate::domain::pod::PodSpec;
@@ -26,6 +27,7 @@ use crate::domain::topology::{HostPort, TopologySpread, Wish};
 use crate::domain::volume::PodVolume;
 use crate::planning::PreferencePolicy;
 use crate::planning::preferences::{NodeWishes, Priced};
+use crate::planning::spot::Pools;
 use crate::planning::supply::{Supply, Template};
 use crate::planning::terms::{Collected, Kind, Restriction, Settled, SettledKind, Term, TermKind, Ties};
 use crate::planning::{attachments, standing, terms};
@@ -51,6 +53,8 @@ pub struct PodClass {
     pub group: usize,
     /// What each of its pods forgoes, micro-dollars per hour.
     pub forgone: i64,
+    /// Index into [`Demand::atomic_groups`].
+    pub atomic: Option<usize>,
 }
 
 /// Pods of which the program decides how many belong to which class.
@@ -109,6 +113,8 @@ pub struct Demand {
     pub classes: Vec<PodClass>,
     /// Groups of classes.
     pub groups: Vec<Group>,
+    /// The groups (`namespace/name`) of which all pods are placed, or none, ascending.
+    pub atomic_groups: Vec<String>,
     /// Scopes; no two are equal.
     pub scopes: Vec<Scope>,
     /// Rules between pods.
@@ -135,11 +141,11 @@ pub struct PricedKind {
     pub worth: Vec<i64>,
 }
 
-/// A scope, the labels that divide it, the names of nodes that count, and what pods prefer.
-type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, &'a NodeWishes<'a>);
+/// A scope, the labels that divide it, the names of nodes that count, what is asked of Spot pools, and what pods prefer.
+type Division<'a> = (usize, Vec<&'a str>, BTreeSet<&'a str>, Option<&'a TermKind>, &'a NodeWishes<'a>);
 
-/// What makes kinds of pods one group: priority, requests, wishes, and scope, ties and forgone worth of each way to place them.
-type GroupKey<'a> = (i32, &'a Resources, &'a NodeWishes<'a>, Vec<(usize, &'a Ties, i64)>);
+/// What makes kinds of pods one group: priority, atomic group, requests, wishes, and scope, ties and forgone worth of each way to place them.
+type GroupKey<'a> = (i32, Option<&'a String>, &'a Resources, &'a NodeWishes<'a>, Vec<(usize, &'a Ties, i64)>);
 
 /// What decides where a pod may run.
 type Signature<'a> = (&'a [Requirements], &'a [PodVolume], &'a [Toleration], &'a [HostPort]);
@@ -148,12 +154,19 @@ impl Demand {
     /// The classes of the pods of `cluster` with respect to `supply`.
     #[must_use]
     pub fn new(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy) -> Self {
-        Self::beside(cluster, supply, policy, &[])
+        Self::beside(cluster, supply, policy, &Pools::default(), &[])
     }
 
-    /// The same where from pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
-    pub(super) fn beside(cluster: &ClusterView, supply: &Supply, policy: PreferencePolicy, placed_from: &[usize]) -> Self {
-        let (kinds, members, settled) = kinds(cluster, placed_from);
+    /// The same where these Spot pools are told apart, and from pod `placed_from[node]` on the pods of a node are placed there and not
+    /// bound yet.
+    pub(super) fn beside(
+        cluster: &ClusterView,
+        supply: &Supply,
+        policy: PreferencePolicy,
+        pools: &Pools,
+        placed_from: &[usize],
+    ) -> Self {
+        let (kinds, members, settled) = kinds(cluster, placed_from, Some(pools));
         let mut reach = Reach::default();
         let mut scopes = Scopes::default();
         let mut by_signature: BTreeMap<Signature<'_>, usize> = kinds.iter().map(|kind| (signature(kind.spec), 0)).collect();
@@ -209,7 +222,9 @@ impl Demand {
             // A rule that no placement can break asks for nothing: of two ways that are alike the first forgoes less.
             let mut known = BTreeSet::new();
             placed.retain(|&(scope, ties, _)| known.insert((scope, ties)));
-            grouped.entry((kind.spec.priority, &kind.spec.requests, &priced.wishes, placed)).or_default().extend(found);
+            let spec = kind.spec;
+            let key = (spec.priority, spec.atomic_group.as_ref(), &spec.requests, &priced.wishes, placed);
+            grouped.entry(key).or_default().extend(found);
         }
         let names: BTreeSet<&ResourceName> =
             kinds.iter().flat_map(|kind| kind.spec.requests.iter().map(|(name, _)| name)).collect();
@@ -219,21 +234,25 @@ impl Demand {
         let mut class_of = vec![0; cluster.pods.len()];
         let (mut classes, mut groups): (Vec<PodClass>, Vec<Group>) = (Vec::new(), Vec::new());
         let mut divisions = Divisions { supply, known: FxHashMap::default(), forgone: BTreeMap::new() };
-        for ((priority, requests, wishes, ways), mut pods) in grouped {
+        let atomic_groups: BTreeSet<&String> = kinds.iter().filter_map(|kind| kind.spec.atomic_group.as_ref()).collect();
+        let atomic_groups: Vec<String> = atomic_groups.into_iter().cloned().collect();
+        for ((priority, atomic, requests, wishes, ways), mut pods) in grouped {
             pods.sort_unstable();
             let first = classes.len();
             for (scope, ties, forgone) in ways {
                 let cells = divisions.cells(scope, ties, &terms, wishes, &mut reach, &mut scopes);
                 let request = amounts(requests, &dimensions);
                 let (requests, ties, group) = (requests.clone(), ties.clone(), groups.len());
-                classes.push(PodClass { requests, request, scope, priority, ties, cells, group, forgone });
+                let atomic = atomic.and_then(|name| atomic_groups.binary_search(name).ok());
+                classes.push(PodClass { requests, request, scope, priority, ties, cells, group, forgone, atomic });
             }
             pods.iter().for_each(|&pod| class_of[pod] = classes.len() - 1);
             groups.push(Group { pods, classes: (first..classes.len()).collect() });
         }
         let bundles = bundles(&terms, &classes, &mut scopes);
         let ranks = ranks(&terms, &classes);
-        Self { dimensions, overcounted, classes, groups, scopes: scopes.list, terms, ports, bundles, ranks, class_of, worth }
+        let scopes = scopes.list;
+        Self { dimensions, overcounted, classes, groups, atomic_groups, scopes, terms, ports, bundles, ranks, class_of, worth }
     }
 
     /// How many pods `class` has to itself or shares with the classes of its group.
@@ -436,17 +455,21 @@ impl<'a> Divisions<'_, 'a> {
         }
         let forgone =
             (!wishes.is_empty()).then(|| &*self.forgone.entry(wishes).or_insert_with(|| wishes.forgone(self.supply, reach)));
-        let divided = || divide(self.supply, &scopes.list[scope].clone(), &keys, &nodes, forgone, scopes);
-        self.known.entry((scope, keys.clone(), nodes.clone(), wishes)).or_insert_with(divided).clone()
+        // A pod has one workload, which asks for one thing.
+        let pools = own().find(|term| term.key == labels::SPOT_POOL).map(|term| &term.kind);
+        let divided = || divide(self.supply, &scopes.list[scope].clone(), &keys, &nodes, pools, forgone, scopes);
+        self.known.entry((scope, keys.clone(), nodes.clone(), pools, wishes)).or_insert_with(divided).clone()
     }
 }
 
-/// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`.
+/// The cells of `scope` under the labels `keys`; names of nodes count only where they are among `nodes`, and Spot pools as the term
+/// `pools` tells them apart.
 fn divide(
     supply: &Supply,
     scope: &Scope,
     keys: &[&str],
     nodes: &BTreeSet<&str>,
+    pools: Option<&TermKind>,
     forgone: Option<&Vec<Vec<i64>>>,
     scopes: &mut Scopes,
 ) -> Vec<PodCell> {
@@ -454,10 +477,13 @@ fn divide(
     for (number, (template, offers)) in supply.templates.iter().zip(&scope.offers).enumerate() {
         let values: Vec<Vec<Option<String>>> = keys.iter().map(|key| template.labels_of_offers(key)).collect();
         for offer in offers.iter().flat_map(FixedBitSet::ones) {
-            let matters = |key: &str, value: &str| key != labels::HOSTNAME || nodes.contains(value);
-            let defined = keys.iter().zip(&values).filter_map(|(key, of)| {
-                of[offer].clone().filter(|value| matters(key, value)).map(|value| ((*key).to_owned(), value))
-            });
+            let domain = |key: &str, value: String| match key {
+                labels::HOSTNAME => nodes.contains(value.as_str()).then_some(value),
+                labels::SPOT_POOL => pools.and_then(|term| term.domain_of(value)),
+                _ => Some(value),
+            };
+            let defined = keys.iter().zip(&values);
+            let defined = defined.filter_map(|(key, of)| Some(((*key).to_owned(), domain(key, of[offer].clone()?)?)));
             let nowhere = || Scope { offers: vec![None; supply.templates.len()] };
             let forgone = forgone.map_or(0, |forgone| forgone[number][offer]);
             let cell = found.entry((defined.collect(), forgone)).or_insert_with(nowhere);
@@ -482,8 +508,13 @@ type KindKey<'a> = (&'a PodSpec, &'a str, &'a Labels);
 /// The kinds of pods to place with the pods of each, and of those that run with their nodes. Labels and namespaces count only where
 /// some pod has a rule that looks at them.
 ///
-/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet.
-pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
+/// From pod `placed_from[node]` on the pods of a node are placed there and not bound yet. Where `pools` are given, no other Spot pools
+/// are told apart.
+pub(super) fn kinds<'a>(
+    cluster: &'a ClusterView,
+    placed_from: &[usize],
+    pools: Option<&'a Pools>,
+) -> (Vec<Kind<'a>>, Vec<Vec<usize>>, Settled<'a>) {
     static NO_LABELS: Labels = Labels::new();
     let running = || cluster.nodes.iter().enumerate().flat_map(|(node, of)| of.pods.iter().map(move |pod| (node, pod)));
     let wishes = |spec: &PodSpec| spec.preferences.iter().any(|preference| !matches!(preference.wish, Wish::Node(_)));
@@ -491,11 +522,14 @@ pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec
     let tied = cluster.pods.iter().any(|pod| looks(&pod.spec))
         || running().any(|(_, pod)| !pod.spec.apart.is_empty())
         || (!placed_from.is_empty() && running().any(|(_, pod)| looks(&pod.spec)));
-    let (kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
+    let (mut kinds, members) = group(cluster.pods.iter().enumerate().map(|(number, pod)| {
         let (namespace, labels): (&str, &Labels) = if tied { (&pod.namespace, &pod.labels) } else { ("", &NO_LABELS) };
         (number, &pod.spec, namespace, labels)
     }));
-    let matters = |pod: &BoundPod| tied || !pod.spec.host_ports.is_empty() || !pod.spec.volumes.is_empty();
+    let matters = |pod: &BoundPod| {
+        let spec = &pod.spec;
+        tied || !spec.host_ports.is_empty() || !spec.volumes.is_empty() || spec.workload_rules.is_some()
+    };
     let of = |placed: bool| {
         let nodes = cluster.nodes.iter().enumerate();
         let running = nodes.flat_map(|(node, of)| {
@@ -507,7 +541,17 @@ pub(super) fn kinds<'a>(cluster: &'a ClusterView, placed_from: &[usize]) -> (Vec
         let (settled, on) = group(running.map(|(node, pod)| (node, &pod.spec, pod.namespace.as_str(), &*pod.labels)));
         settled.into_iter().zip(on).map(move |(kind, on)| SettledKind { kind, on, placed })
     };
-    let settled = of(false).chain(of(true)).collect();
+    let mut settled: Vec<SettledKind<'_>> = of(false).chain(of(true)).collect();
+    let mut of_workload: BTreeMap<&WorkloadRules, u32> = BTreeMap::new();
+    let specs = cluster.pods.iter().map(|pod| &pod.spec).chain(running().map(|(_, pod)| &pod.spec));
+    for rules in specs.filter_map(|spec| spec.workload_rules.as_ref()) {
+        *of_workload.entry(rules).or_default() += 1;
+    }
+    for kind in kinds.iter_mut().chain(settled.iter_mut().map(|of| &mut of.kind)) {
+        if let Some(rules) = &kind.spec.workload_rules {
+            (kind.of_workload, kind.pools) = (of_workload[rules], pools.map(|pools| pools.of(rules)));
+        }
+    }
     let nodes = cluster.nodes.iter().map(|node| &node.labels).collect();
     (kinds, members, Settled { kinds: settled, nodes })
 }
@@ -520,7 +564,7 @@ fn group<'a>(pods: impl Iterator<Item = (usize, &'a Arc<PodSpec>, &'a str, &'a L
     for (number, spec, namespace, labels) in pods {
         let kind = *by_pointer.entry((Arc::as_ptr(spec), namespace, std::ptr::from_ref(labels))).or_insert_with(|| {
             *known.entry((spec, namespace, labels)).or_insert_with(|| {
-                kinds.push(Kind { spec, namespace, labels, pods: 0, soft: &[] });
+                kinds.push(Kind { spec, namespace, labels, pods: 0, of_workload: 0, pools: None, soft: &[] });
                 members.push(Vec::new());
                 kinds.len() - 1
             })

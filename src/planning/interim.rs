@@ -17,7 +17,9 @@ use crate::domain::resources::Resources;
 use crate::domain::selector::Labels;
 use crate::planning::PreferencePolicy;
 use crate::planning::demand::Demand;
+use crate::planning::limits::Row;
 use crate::planning::plan::NodeOrigin;
+use crate::planning::spot::Pools;
 use crate::planning::standing;
 use crate::planning::supply::{Supply, Template};
 
@@ -25,6 +27,8 @@ use crate::planning::supply::{Supply, Template};
 pub(super) struct Interim {
     /// The pods that wait, and the nodes that stand.
     cluster: ClusterView,
+    /// The Spot pools that are told apart.
+    pools: Pools,
     /// Per node: from which of its pods on they are placed, not bound.
     placed_from: Vec<usize>,
     /// What can be bought, with the same numbers as at the start, and what stands.
@@ -37,8 +41,9 @@ pub(super) struct Interim {
 
 impl Interim {
     /// Before the first tier.
-    pub(super) fn new(cluster: &ClusterView, supply: &Supply, demand: &Arc<Demand>) -> Self {
+    pub(super) fn new(cluster: &ClusterView, supply: &Supply, demand: &Arc<Demand>, pools: &Pools) -> Self {
         Self {
+            pools: pools.clone(),
             placed_from: cluster.nodes.iter().map(|node| node.pods.len()).collect(),
             cluster: cluster.clone(),
             supply: supply.clone(),
@@ -57,12 +62,12 @@ impl Interim {
         policy: PreferencePolicy,
         last: bool,
     ) -> Self {
-        let Self { cluster: mut now, mut placed_from, mut supply, demand, pods } = self;
+        let Self { cluster: mut now, mut placed_from, mut supply, demand, pods, pools: spot_pools } = self;
         let placed: BTreeSet<usize> =
             nodes.iter().flat_map(|node| &node.pods).chain(existing.iter().flat_map(|used| &used.pods)).copied().collect();
         let pods: Arc<Vec<usize>> = Arc::new(pods.iter().copied().filter(|pod| !placed.contains(pod)).collect());
         if last {
-            return Self { cluster: now, placed_from, supply, demand, pods };
+            return Self { cluster: now, placed_from, supply, demand, pods, pools: spot_pools };
         }
         let of = |pods: &[usize]| -> Vec<BoundPod> { pods.iter().map(|&pod| bound(&cluster.pods[pod])).collect() };
         for used in existing {
@@ -72,6 +77,10 @@ impl Interim {
             let id = supply.templates[origin.template].reservation(origin.offer).map(str::to_owned);
             if let Some(free) = id.and_then(|id| supply.reservations.get_mut(&id)) {
                 *free = free.saturating_sub(1);
+            }
+            for (pool, left) in &mut supply.spot_left {
+                let row = Row::SpotPool(pool.clone());
+                *left = left.saturating_sub(supply.templates[origin.template].taken(&row, origin.offer)).max(0);
             }
         }
         for (node, origin) in nodes.iter().zip(origins) {
@@ -93,8 +102,8 @@ impl Interim {
         now.pods = pods.iter().map(|&pod| cluster.pods[pod].clone()).collect();
         supply.templates.retain(|template| template.standing.is_none());
         supply.templates.extend(standing::templates(&now, catalog));
-        let demand = Arc::new(Demand::beside(&now, &supply, policy, &placed_from));
-        Self { cluster: now, placed_from, supply, demand, pods }
+        let demand = Arc::new(Demand::beside(&now, &supply, policy, &spot_pools, &placed_from));
+        Self { cluster: now, placed_from, supply, demand, pods, pools: spot_pools }
     }
 }
 

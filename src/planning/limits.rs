@@ -1,4 +1,5 @@
-//! What there is only so much of, and what a plan leaves of it: limits of NodePools, capacity reservations, nodes that exist.
+//! What there is only so much of, and what a plan leaves of it: limits of NodePools, capacity reservations, capped Spot pools, nodes
+//! that exist.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ pub enum Row {
     Limit(LimitRow),
     /// The free instances of a capacity reservation, by its id.
     Reservation(String),
+    /// The CPU of nodes in a Spot pool.
+    SpotPool(String),
     /// How many nodes of a template exist; index into [`Supply::templates`].
     Standing(usize),
 }
@@ -39,6 +42,7 @@ pub(super) type LimitsLeft = BTreeMap<Row, i64>;
 pub(super) fn limits_left(supply: &Supply, nodes: impl Iterator<Item = NodeOrigin>) -> LimitsLeft {
     let mut left: LimitsLeft =
         supply.reservations.iter().map(|(id, free)| (Row::Reservation(id.clone()), i64::from(*free))).collect();
+    left.extend(supply.spot_left.iter().map(|(pool, cores)| (Row::SpotPool(pool.clone()), *cores)));
     for template in &supply.templates {
         left.extend(template.limits.iter().map(|(resource, limit)| (Row::limit(template.node_pool, resource), *limit)));
     }

@@ -26,7 +26,9 @@ mod priority;
 mod program;
 mod reasons;
 mod respect;
+mod rounds;
 mod sentences;
+mod spot;
 mod standing;
 mod supply;
 mod terms;
@@ -48,6 +50,8 @@ pub use program::{Leftover, ShapeOrigin, TierProgram};
 pub use supply::{Room, Supply, Template, TemplateOffer, TemplateType};
 pub use tier::SolvedTier;
 
+#[cfg(test)]
+mod collective_tests;
 #[cfg(test)]
 mod conflict_kinds_tests;
 #[cfg(test)]

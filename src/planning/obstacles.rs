@@ -50,6 +50,8 @@ pub(super) enum Obstacle {
     Limit { node_pool: usize, resource: String },
     /// A capacity reservation, by id, all of whose instances are taken.
     Reserved { id: String },
+    /// The cap of the whole plan on the CPU in a Spot pool.
+    SpotPool,
     /// Too few distinct values among the offerings that would hold the pod.
     MinValues { node_pool: usize, key: String },
     /// The NodePool's own requirements leave nothing to buy.
@@ -215,17 +217,24 @@ impl<'a> Draft<'a> {
             let of_cell: Vec<usize> = (0..template.market.cells.len())
                 .map(|cell| cells.number([by_cell(cell), rules.by_cell[cell].clone(), taken[cell].clone()].concat()))
                 .collect();
-            let mut known: BTreeMap<(usize, usize, bool, bool), Vec<usize>> = BTreeMap::new();
+            let capped = self.capped(template, left);
+            let mut closed = Distinct::default();
+            let mut known: BTreeMap<(usize, usize, usize, bool, bool), Vec<usize>> = BTreeMap::new();
             for (offer, sold) in template.offers.iter().enumerate() {
                 let inside = asked.within.as_ref().is_none_or(|(scope, _)| reaches(scope, number, offer));
                 let too_dear = dear.as_ref().is_some_and(|(_, offers)| offers.contains(offer));
-                known.entry((of_type[sold.of_type], of_cell[sold.cell], inside, too_dear)).or_default().push(offer);
+                let mut of_offer = rules.by_offer.get(offer).cloned().unwrap_or_default();
+                of_offer.extend(capped.iter().filter(|(_, offers)| offers.contains(offer)).map(|(number, _)| *number));
+                let of_offer = closed.number(of_offer);
+                let key = (of_type[sold.of_type], of_cell[sold.cell], of_offer, inside, too_dear);
+                known.entry(key).or_default().push(offer);
             }
             let outside = asked.within.as_ref().map(|(_, obstacle)| self.number(obstacle.clone()));
-            for ((of_type, of_cell, inside, too_dear), offers) in known {
+            for ((of_type, of_cell, of_offer, inside, too_dear), offers) in known {
                 let outside: Vec<usize> = outside.filter(|_| !inside).into_iter().collect();
                 let dear: Vec<usize> = dear.iter().filter(|_| too_dear).map(|(number, _)| *number).collect();
-                let parts = [&common[..], &types.list[of_type], &cells.list[of_cell], &rules.on_new, &outside, &dear];
+                let of_offer = &closed.list[of_offer];
+                let parts = [&common[..], &types.list[of_type], &cells.list[of_cell], of_offer, &rules.on_new, &outside, &dear];
                 self.add(&parts, offers.into_iter().map(|offer| place(Some(offer))));
             }
             for &node in here {
@@ -325,6 +334,16 @@ impl<'a> Draft<'a> {
         (!dear.is_clear()).then(|| (self.number(Obstacle::Limit { node_pool, resource }), dear))
     }
 
+    /// The cap on Spot pools, and the offers that would break it.
+    fn capped(&mut self, template: &Template, left: LimitLeft<'_>) -> Option<(usize, FixedBitSet)> {
+        let mut full = FixedBitSet::with_capacity(template.offers.len());
+        full.extend(template.capped.iter().enumerate().filter_map(|(offer, pool)| {
+            let row = Row::SpotPool(pool.clone()?);
+            (template.taken(&row, offer) > left(&row)).then_some(offer)
+        }));
+        (!full.is_clear()).then(|| (self.number(Obstacle::SpotPool), full))
+    }
+
     fn finish(self) -> Ruling<'a> {
         // The map is in the order of the obstacles; each gets its position there in place of the number that it was met under.
         let mut renumbered = vec![0; self.numbers.len()];
@@ -368,21 +387,28 @@ impl Distinct {
     }
 }
 
-/// The rules that close new nodes of a template: whatever they are, by type, and by cell.
+/// The rules that close new nodes of a template: whatever they are, by type, by cell, and by offer, where any do.
 struct Rules {
     on_new: Vec<usize>,
     by_type: Vec<Vec<usize>>,
     by_cell: Vec<Vec<usize>>,
+    by_offer: Vec<Vec<usize>>,
 }
 
 impl Rules {
     fn new(draft: &mut Draft<'_>, template: &Template, rules: &[Rule]) -> Self {
         let (types, cells) = (template.types.len(), template.market.cells.len());
-        let mut made = Self { on_new: Vec::new(), by_type: vec![Vec::new(); types], by_cell: vec![Vec::new(); cells] };
+        let (on_new, by_offer) = (Vec::new(), Vec::new());
+        let mut made = Self { on_new, by_type: vec![Vec::new(); types], by_cell: vec![Vec::new(); cells], by_offer };
         for rule in rules {
             let number = draft.number(rule.obstacle.clone());
             if rule.key == labels::HOSTNAME {
                 made.on_new.extend(rule.closes(Some(NEW_NODE)).then_some(number));
+            } else if rule.key == labels::SPOT_POOL {
+                made.by_offer.resize(template.offers.len(), Vec::new());
+                for (offer, closed) in made.by_offer.iter_mut().enumerate() {
+                    closed.extend(rule.closes(template.label_of_offer(&rule.key, offer).as_deref()).then_some(number));
+                }
             } else if is_offering_label(&rule.key) {
                 for (cell, closed) in template.market.cells.iter().zip(&mut made.by_cell) {
                     closed.extend(rule.closes(cell.value(&rule.key)).then_some(number));

@@ -10,7 +10,9 @@ use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
-use crate::domain::plan::{Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnmetPreference};
+use crate::domain::plan::{
+    Candidate, ExistingUse, FirstFitOutcome, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod, WhyLeft,
+};
 use crate::domain::resources::Resources;
 use crate::planning::replay::replay;
 use crate::planning::verifier::{unmet_preferences, verify};
@@ -24,17 +26,28 @@ pub(super) fn cheapest(
     class: &NodeClass,
     worth: &dyn Fn(usize, usize) -> UsdPerHour,
 ) -> Option<UsdPerHour> {
+    cheapest_for(&(0..cluster.pods.len()).collect::<Vec<_>>(), cluster, catalog, class, worth)
+}
+
+/// The same where just these pods are placed.
+fn cheapest_for(
+    pods: &[usize],
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    class: &NodeClass,
+    worth: &dyn Fn(usize, usize) -> UsdPerHour,
+) -> Option<UsdPerHour> {
     let pools = cluster.node_pools.iter().map(|pool| pool.name.clone());
     let each = |pool: String| for_sale(cluster, catalog).into_iter().map(move |offer| (pool.clone(), offer));
     // What no single pod could use anyway is not tried again and again.
     let mut offers: Vec<Site> = pools.flat_map(each).map(Site::Bought).collect();
     offers.retain(|offer| {
         let alone = |pod| judged(cluster, catalog, plan(cluster, catalog, class, &[(vec![pod], offer)]), None).is_some();
-        (0..cluster.pods.len()).any(alone)
+        pods.iter().copied().any(alone)
     });
     offers.extend((0..cluster.nodes.len()).map(Site::Existing));
     offers.sort_by_key(Site::price);
-    let mut search = Search { cluster, catalog, class, worth, offers, best: None };
+    let mut search = Search { pods, cluster, catalog, class, worth, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
 }
@@ -50,6 +63,7 @@ pub(super) fn most_by_priority(
     let mut sets: Vec<Vec<usize>> = (0..1_usize << cluster.pods.len())
         .map(|bits| (0..cluster.pods.len()).filter(|pod| bits >> pod & 1 == 1).collect())
         .collect();
+    sets.retain(|set| keeps_groups(cluster, set));
     sets.sort_by_key(|set| Reverse(placed_by_priority(cluster, set)));
     let mut best: Option<(Vec<usize>, UsdPerHour)> = None;
     for set in sets {
@@ -57,14 +71,19 @@ pub(super) fn most_by_priority(
         if best.as_ref().is_some_and(|(most, _)| *most > counts) {
             break;
         }
-        let some = ClusterView { pods: set.iter().map(|&pod| cluster.pods[pod].clone()).collect(), ..cluster.clone() };
-        let worth = |pod: usize, rule: usize| worth(set[pod], rule);
-        let Some(value) = cheapest(&some, catalog, class, &worth) else { continue };
+        let Some(value) = cheapest_for(&set, cluster, catalog, class, worth) else { continue };
         if best.as_ref().is_none_or(|(_, least)| value < *least) {
             best = Some((counts, value));
         }
     }
     best.unwrap_or_default()
+}
+
+/// Whether no group that is placed whole or not at all has some of its pods in `set`.
+fn keeps_groups(cluster: &ClusterView, set: &[usize]) -> bool {
+    let group = |pod: usize| cluster.pods[pod].spec.atomic_group.as_ref();
+    let kin = |a: usize, b: usize| group(a).is_some() && group(a) == group(b);
+    set.iter().all(|&pod| (0..cluster.pods.len()).all(|other| !kin(pod, other) || set.contains(&other)))
 }
 
 /// How many of `pods` there are of each priority of the cluster, the highest first.
@@ -116,6 +135,7 @@ impl Site {
 }
 
 struct Search<'a> {
+    pods: &'a [usize],
     cluster: &'a ClusterView,
     catalog: &'a Catalog,
     class: &'a NodeClass,
@@ -129,7 +149,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Puts pod `next` and those after it into groups, each new group once.
     fn divide(&mut self, next: usize, groups: &mut Vec<Vec<usize>>) {
-        if next == self.cluster.pods.len() {
+        if next == self.pods.len() {
             let groups = groups.clone();
             return self.buy(&groups, &mut Vec::new(), UsdPerHour::ZERO);
         }
@@ -137,7 +157,7 @@ impl Search<'_> {
             if at == groups.len() {
                 groups.push(Vec::new());
             }
-            groups[at].push(next);
+            groups[at].push(self.pods[next]);
             self.divide(next + 1, groups);
             groups[at].pop();
             if groups[at].is_empty() {
@@ -205,7 +225,11 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
         .collect();
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
-    let unplaced = Vec::new();
+    let placed =
+        |pod: &usize| nodes.iter().any(|node| node.pods.contains(pod)) || existing.iter().any(|used| used.pods.contains(pod));
+    let left = (0..cluster.pods.len()).filter(|pod| !placed(pod));
+    let why = |pod| UnplacedPod { pod, why: WhyLeft::NotFound, reasons: vec!["it is left".to_owned()], remedies: Vec::new() };
+    let unplaced = left.map(why).collect();
     let (unmet, forgone) = (Vec::new(), UsdPerHour::ZERO);
     Plan { nodes, existing, unplaced, unmet, cost, forgone, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
 }
@@ -218,7 +242,7 @@ fn judged(
     mut plan: Plan,
     worth: Option<&dyn Fn(usize, usize) -> UsdPerHour>,
 ) -> Option<UsdPerHour> {
-    use crate::planning::verifier::Violation::{NoDomain, PodAffinity, PodAntiAffinity, PodMissing, TopologySpread};
+    use crate::planning::verifier::Violation::{GroupSplit, NoDomain, PodAffinity, PodAntiAffinity, TopologySpread};
     let of_rule = |((pod, rule), pods)| UnmetPreference {
         pod,
         rule,
@@ -235,7 +259,7 @@ fn judged(
         let between_pods = |violation: &_| {
             matches!(
                 violation,
-                PodMissing { .. } | TopologySpread { .. } | PodAffinity { .. } | PodAntiAffinity { .. } | NoDomain { .. }
+                GroupSplit { .. } | TopologySpread { .. } | PodAffinity { .. } | PodAntiAffinity { .. } | NoDomain { .. }
             )
         };
         return violations.iter().all(between_pods).then_some(value);

@@ -22,6 +22,8 @@ use crate::planning::limits::Row;
 use crate::planning::program::{Leftover, TierProgram};
 use crate::planning::reasons;
 use crate::planning::respect::Respected;
+use crate::planning::rounds;
+use crate::planning::spot::Pools;
 use crate::planning::supply::{self, Supply};
 use crate::planning::tier::{self, Effort, SolvedTier};
 use crate::planning::unmet;
@@ -93,7 +95,7 @@ pub fn plan(
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Planned, PlanError> {
     if costs.preferences != PreferencePolicy::Respect {
-        return planned(cluster, catalog, costs, config, clock, observer);
+        return rounds::planned(&Task { cluster, catalog, costs, clock }, config, observer);
     }
     let mut respected = Respected::new(cluster);
     let mut left = config.clone();
@@ -104,28 +106,46 @@ pub fn plan(
             deadline: left.deadline.map(|time| clock() + time.saturating_sub(clock()) / 2),
             ..left.clone()
         };
-        let mut made = planned(&respected.cluster, catalog, costs, &round, clock, observer)?;
+        let mut made = rounds::planned(&Task { cluster: &respected.cluster, catalog, costs, clock }, &round, observer)?;
         if !respected.relax(made.plan.unplaced.iter().map(|left| left.pod)) {
             let nodes = (made.plan.nodes.as_slice(), made.origins.as_slice());
             made.plan.unmet = unmet::preferences(cluster, &made.supply, &made.demand, nodes, &made.plan.existing);
             return Ok(made);
         }
-        let work: u64 = made.tiers.iter().map(|tier| tier.work).sum();
-        left.work_limit = left.work_limit.map(|limit| limit.saturating_sub(work));
+        left.work_limit = left.work_limit.map(|limit| limit.saturating_sub(made.work()));
     }
 }
 
-/// [`plan`] where preferences are no rules.
-fn planned(
-    cluster: &ClusterView,
-    catalog: &Catalog,
-    costs: &CostModel,
+impl Planned {
+    /// Work units of all tiers.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.tiers.iter().map(|tier| tier.work).sum()
+    }
+}
+
+/// What is to be planned.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) cluster: &'a ClusterView,
+    pub(super) catalog: &'a Catalog,
+    pub(super) costs: &'a CostModel,
+    pub(super) clock: Clock<'a>,
+}
+
+/// [`plan`] where preferences are no rules, without the pods of the atomic groups `left_out`, in a program that tells these Spot pools
+/// apart.
+pub(super) fn once(
+    &Task { cluster, catalog, costs, clock }: &Task<'_>,
     config: &SolveConfig,
-    clock: Clock<'_>,
     observer: &mut dyn FnMut(Progress),
+    pools: &Pools,
+    left_out: &BTreeSet<String>,
 ) -> Result<Planned, PlanError> {
-    let supply = Supply::new(cluster, catalog, costs)?;
-    let demand = Demand::new(cluster, &supply, costs.preferences);
+    let mut supply = Supply::new(cluster, catalog, costs)?;
+    supply.cap(cluster, pools.of_plan());
+    let placed_from: Vec<usize> = cluster.nodes.iter().map(|node| node.pods.len()).collect();
+    let demand = Demand::beside(cluster, &supply, costs.preferences, pools, &placed_from);
     let weights = supply.weights();
     let demand = Arc::new(demand);
     let mut tiers = Vec::new();
@@ -134,9 +154,13 @@ fn planned(
     let topology_keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
     let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) =
         (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
-    let mut now = Interim::new(cluster, &supply, &demand);
+    let mut now = Interim::new(cluster, &supply, &demand, pools);
     for (at, &weight) in weights.iter().enumerate() {
-        let left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
+        let mut left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
+        for (class, pods) in now.demand.classes.iter().zip(&mut left.pods) {
+            let out = class.atomic.is_some_and(|atomic| left_out.contains(&now.demand.atomic_groups[atomic]));
+            *pods = if out { 0 } else { *pods };
+        }
         let Some(program) = TierProgram::new(&now.supply, &now.demand, &left, weight) else { continue };
         let solved = tier::solve(&now, &left, program, &mut effort)?;
         let mut holders = Holders::new(&now.supply, &now.demand);

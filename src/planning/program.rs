@@ -143,6 +143,7 @@ impl TierProgram {
         if arrangement.units.is_empty() {
             return None;
         }
+        let limits = whole_steps(limits, &drafts);
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
         let dearest = dearest(supply, demand, &live, weight);
@@ -303,7 +304,7 @@ impl Sets {
     }
 }
 
-/// The limits of the tier's NodePools, the reservations and the nodes that exist, numbered.
+/// The limits of the tier's NodePools, the reservations, the capped Spot pools and the nodes that exist, numbered.
 fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, weight: i32) -> Vec<(usize, Row)> {
     let of_tier = supply.templates.iter().enumerate().filter(|(_, template)| template.is_of_tier(weight));
     let mut rows: Vec<Row> = of_tier
@@ -313,10 +314,24 @@ fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, w
             limits.chain(standing).collect::<Vec<_>>()
         })
         .chain(reserved.keys().map(|id| Row::Reservation(id.clone())))
+        .chain(supply.spot_left.keys().map(|pool| Row::SpotPool(pool.clone())))
         .collect();
     rows.sort();
     rows.dedup();
     (0..).zip(rows).collect()
+}
+
+/// Limits as far down as no sum of nodes tells the difference: to a multiple of what all amounts have in common.
+fn whole_steps(limits: Vec<i64>, drafts: &[(Draft, ShapeOrigin)]) -> Vec<i64> {
+    let mut steps = vec![0_i64; limits.len()];
+    for &(row, amount) in drafts.iter().flat_map(|(draft, _)| &draft.usage) {
+        let (mut a, mut b) = (steps[row], amount);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        steps[row] = a;
+    }
+    limits.into_iter().zip(steps).map(|(limit, step)| if step > 0 { limit - limit % step } else { limit }).collect()
 }
 
 /// How much there is of what a side row is about.
@@ -327,6 +342,7 @@ fn limit_of(row: &Row, supply: &Supply, nodes: &[u32], reserved: &BTreeMap<Strin
             template.and_then(|template| template.limits.get(&row.resource)).copied().unwrap_or(0)
         }
         Row::Reservation(id) => reserved.get(id).copied().map_or(0, i64::from),
+        Row::SpotPool(pool) => supply.spot_left.get(pool).copied().unwrap_or(0),
         Row::Standing(template) => i64::from(nodes[*template]),
     };
     limit.clamp(0, LARGEST_AMOUNT - 1)
@@ -447,12 +463,22 @@ fn join_units(demand: &Demand, arrangement: &Arrangement, penalties: &Penalties,
         sets_of.entry(unit.scope).or_insert_with(of);
     }
     let free: BTreeSet<usize> = arrangement.free_classes().flat_map(|class| class.units.iter().copied()).collect();
+    // Of a group that is placed whole or not at all no pod is short of a node for less than the whole group is worth.
+    let mut of_atomic: BTreeMap<usize, i64> = BTreeMap::new();
+    for class in arrangement.free_classes() {
+        if let Some(atomic) = class.atomic {
+            let penalty = penalties.of_chosen(demand.classes[class.class].priority).saturating_mul(class.all_pods());
+            let sum = of_atomic.entry(atomic).or_default();
+            *sum = sum.saturating_add(penalty);
+        }
+    }
     let mut joined: BTreeMap<Alike<'_>, Vec<usize>> = BTreeMap::new();
     for (number, unit) in arrangement.units.iter().enumerate() {
         let penalty = |&(class, pods): &(usize, u32)| {
             let priority = demand.classes[class].priority;
             let each = if free.contains(&number) { penalties.of_chosen(priority) } else { penalties.of(priority) };
-            each.saturating_mul(i64::from(pods))
+            let atomic = demand.classes[class].atomic.and_then(|atomic| of_atomic.get(&atomic));
+            atomic.copied().unwrap_or_else(|| each.saturating_mul(i64::from(pods)))
         };
         let penalty = unit.pods.iter().map(penalty).fold(0, i64::saturating_add).min(LARGEST_AMOUNT - 1);
         let request = total_request(demand, &unit.pods);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 
+use crate::domain::annotations::ATOMIC_GROUP;
 use crate::domain::cluster::ClusterView;
 use crate::domain::plan::{UnplacedPod, WhyLeft};
 use crate::domain::pod::PodSpec;
@@ -30,13 +31,44 @@ pub(super) fn unplaced(cluster: &ClusterView, planned: &Planned, left: Vec<usize
     }
     let explainer = Explainer::new(cluster, planned);
     let mut known: BTreeMap<(usize, &PodSpec), UnplacedPod> = BTreeMap::new();
-    left.into_iter()
+    let mut alone: Vec<UnplacedPod> = left
+        .into_iter()
         .map(|pod| {
             let (spec, class): (&PodSpec, usize) = (&cluster.pods[pod].spec, planned.demand.class_of[pod]);
             let found = known.entry((class, spec)).or_insert_with(|| explainer.explain(pod));
             UnplacedPod { pod, ..found.clone() }
         })
-        .collect()
+        .collect();
+    explain_groups(cluster, &mut alone);
+    alone
+}
+
+/// Gives pods that have a place by themselves the reason of the pod of their group that has none.
+fn explain_groups(cluster: &ClusterView, left: &mut [UnplacedPod]) {
+    let mut groups: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+    for (at, of) in left.iter().enumerate() {
+        if let Some(group) = &cluster.pods[of.pod].spec.atomic_group {
+            groups.entry(group).or_default().push(at);
+        }
+    }
+    for (group, members) in groups {
+        let (free, stuck): (Vec<usize>, Vec<usize>) = members.iter().partition(|&&at| left[at].why == WhyLeft::NotFound);
+        let says = format!("is placed only with all {} pods of its atomic group {group}", members.len());
+        let part = format!("place pods of the atomic group {group} by themselves: take {ATOMIC_GROUP} off them");
+        let hardest = stuck.into_iter().min_by_key(|&at| (left[at].why, left[at].reasons.len(), at));
+        let (why, reasons, mut remedies) = match hardest.map(|at| left[at].clone()) {
+            Some(hardest) => {
+                let other = format!("{says}, and {} is one that", cluster.pods[hardest.pod].full_name());
+                let reasons = hardest.reasons.iter().map(|reason| format!("{other} {reason}")).collect();
+                (hardest.why, reasons, hardest.remedies)
+            }
+            None => (WhyLeft::CrowdedOut, vec![format!("{says}, and there is no room for all of them together")], Vec::new()),
+        };
+        remedies.push(part);
+        for at in free {
+            left[at] = UnplacedPod { pod: left[at].pod, why, reasons: Vec::clone(&reasons), remedies: remedies.clone() };
+        }
+    }
 }
 
 /// What explanations draw on.
@@ -201,7 +233,7 @@ pub(super) fn corrections(ruling: &Ruling<'_>) -> Vec<Vec<usize>> {
 /// How deep a change goes: what an administrator sets first, what a workload is made of last.
 fn intrusion(obstacle: &Obstacle) -> u32 {
     match obstacle {
-        Obstacle::Limit { .. } => 0,
+        Obstacle::Limit { .. } | Obstacle::SpotPool => 0,
         Obstacle::MinValues { .. } | Obstacle::Reserved { .. } => 1,
         Obstacle::Taint(_) => 2,
         Obstacle::Between { .. } => 3,

@@ -13,7 +13,7 @@ use crate::planning::market::is_offering_label;
 use crate::planning::min_values::Cover;
 use crate::planning::obstacles::{Obstacle, Place, Ruling};
 use crate::planning::supply::{Supply, Template};
-use crate::planning::terms::TermKind;
+use crate::planning::terms::{Counts, TermKind};
 use crate::planning::wording::{amount, domains_of, exact_amount, listed, pods_of};
 
 /// Everything that sentences about one pod draw on.
@@ -54,6 +54,16 @@ impl Sentences<'_> {
                 let free = self.supply.reservations.get(id).copied().unwrap_or(0);
                 let instances = if free == 1 { "instance" } else { "instances" };
                 format!("capacity reservation {id} has {free} free {instances}, and the plan uses them all")
+            }
+            Obstacle::SpotPool => {
+                let cap = amount(ResourceName::CPU, self.supply.spot_cap.unwrap_or(0));
+                let named = self
+                    .offers(&places)
+                    .filter_map(|(template, offer)| template.label_of_offer(crate::domain::labels::SPOT_POOL, offer));
+                let pools = listed(&named.collect());
+                format!(
+                    "no Spot pool may have more than {cap} (max-spot-pool-share), and one more node would be too many in {pools}"
+                )
             }
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, &places);
@@ -128,6 +138,7 @@ impl Sentences<'_> {
                 format!("raise the limit of NodePool {name} from {limit} to {needed}")
             }
             Obstacle::Reserved { id } => format!("have one more free instance in capacity reservation {id}"),
+            Obstacle::SpotPool => "raise --max-spot-pool-share".to_owned(),
             Obstacle::MinValues { node_pool, key } => {
                 let (name, wanted, found) = self.min_values(*node_pool, key, places);
                 format!("lower minValues of {key} in NodePool {name} from {wanted} to {found}")
@@ -241,7 +252,7 @@ impl Sentences<'_> {
         let closed: BTreeSet<String> = places.iter().filter_map(|place| self.domain(key, place)).collect();
         let lacking = places.iter().all(|place| self.domain(key, place).is_none());
         match (&term.kind, own) {
-            _ if own && lacking && term.kind != TermKind::Apart => {
+            _ if own && lacking && term.kind.needs_label() => {
                 format!(
                     "has a rule about {pods} over {}, and {} has nodes without that label",
                     domains_of(key),
@@ -266,12 +277,37 @@ impl Sentences<'_> {
                 let owners = self.names(key, &tally.owners(self.stage));
                 format!("others need {pods} near to them and stand in {owners}, so one more may stand nowhere else ({key})")
             }
+            (TermKind::Most { .. }, _) => self.most(tally, &closed),
             (TermKind::Apart, true) => {
                 format!("must be apart from {pods} over {}, and they are in {}", domains_of(key), self.names(key, &closed))
             }
             (TermKind::Apart, false) => {
                 let closed = self.names(key, &closed);
                 format!("others must be apart from {pods} over {}, and they are in {closed}", domains_of(key))
+            }
+        }
+    }
+
+    /// What a workload asks of all its pods together.
+    fn most(&self, tally: &Tally, closed: &BTreeSet<String>) -> String {
+        let (TermKind::Most { most, named }, Counts::OfWorkload(rules)) = (&tally.term.kind, &tally.term.counts) else {
+            return String::new();
+        };
+        let pods = pods_of(&tally.term);
+        match named {
+            Some(named) => {
+                let Some(floor) = rules.on_demand_floor else {
+                    return format!("none of the {pods} may be on Spot (max-spot-pool-share)");
+                };
+                let here: u32 = named.names.iter().map(|domain| tally.count(domain, self.stage)).sum();
+                format!("{floor} of the {pods} must not be on Spot (on-demand-floor), so at most {most} may, and {here} are")
+            }
+            None => {
+                let share = rules.max_spot_pool_share.map(|share| share.to_string()).unwrap_or_default();
+                format!(
+                    "at most {share} of the {pods} may be in one Spot pool (max-spot-pool-share): {}",
+                    self.counts(tally, closed)
+                )
             }
         }
     }
@@ -331,9 +367,14 @@ impl Sentences<'_> {
                 format!("raise maxSkew of {whose} spread of {pods} over {over} from {max_skew} to {skew}")
             }
             (TermKind::Spread { .. }, None) => format!("drop {whose} spread of {pods} over {over}"),
-            (TermKind::Near, _) if term.claim.is_some() => format!("give it a claim of its own, not that of {pods}"),
+            (TermKind::Near, _) if matches!(term.counts, Counts::OfClaim(_)) => {
+                format!("give it a claim of its own, not that of {pods}")
+            }
             (TermKind::Near, _) => format!("drop {whose} affinity to {pods} over {over}"),
             (TermKind::Apart, _) => format!("drop {whose} anti-affinity to {pods} over {over}"),
+            (TermKind::Most { most: 1.., named: Some(_) }, _) => format!("lower the on-demand-floor of the {pods}"),
+            (TermKind::Most { named: Some(_), .. }, _) => format!("let the {pods} be on Spot"),
+            (TermKind::Most { named: None, .. }, _) => format!("raise the max-spot-pool-share of the {pods}"),
         }
     }
 

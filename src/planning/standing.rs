@@ -119,6 +119,7 @@ fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
         types: vec![TemplateType { in_market: 0, room: Arc::new(room), within_limits: true }],
         offers: vec![TemplateOffer { of_type: 0, cell: 0, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed }],
         standing: Some(Standing { nodes, labels: node.labels.clone() }),
+        capped: Vec::new(),
     }
 }
 

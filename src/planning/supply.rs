@@ -32,6 +32,7 @@ use crate::planning::cost::CostModel;
 use crate::planning::limits::Row;
 use crate::planning::market::{Cell, Market, is_offering_label};
 use crate::planning::plan::PlanError;
+use crate::planning::spot::{self, Named};
 use crate::planning::{standing, variants};
 
 /// What DaemonSets take and leave on an instance type.
@@ -113,6 +114,8 @@ pub struct Template {
     pub offers: Vec<TemplateOffer>,
     /// The nodes that it stands for, if they exist already; it has one type and one offer then.
     pub standing: Option<Standing>,
+    /// Per offer the capped Spot pool that it counts in; empty where none is capped.
+    pub capped: Vec<Option<String>>,
 }
 
 /// Nodes that exist and that no pod can tell apart.
@@ -134,7 +137,7 @@ impl Template {
     /// The value of label `key` on a node of each offer; `None` where such a node has no such label.
     #[must_use]
     pub fn labels_of_offers(&self, key: &str) -> Vec<Option<String>> {
-        if self.standing.is_some() || is_offering_label(key) {
+        if self.standing.is_some() || is_offering_label(key) || key == labels::SPOT_POOL {
             return (0..self.offers.len()).map(|offer| self.label_of_offer(key, offer)).collect();
         }
         let types: Vec<Option<String>> = (0..self.types.len()).map(|of_type| self.label_of_type(key, of_type)).collect();
@@ -145,7 +148,11 @@ impl Template {
     #[must_use]
     pub fn label_of_offer(&self, key: &str, offer: usize) -> Option<String> {
         match &self.standing {
-            Some(standing) => standing.labels.get(key).cloned(),
+            Some(standing) => spot::label_on(&standing.labels, key),
+            None if key == labels::SPOT_POOL => {
+                let (of_type, cell) = (self.offers[offer].of_type, self.cell(offer));
+                spot::pool(self.type_name(of_type), &cell.zone, cell.capacity_type)
+            }
             None if is_offering_label(key) => self.cell(offer).value(key).map(str::to_owned),
             None => self.label_of_type(key, self.offers[offer].of_type),
         }
@@ -206,21 +213,25 @@ impl Template {
         limit_usage(self.capacity(self.offers[offer].of_type), self.cost(offer), resource)
     }
 
-    /// What a node of `offer`, to be bought, takes of a limit or a reservation.
+    /// What a node of `offer`, to be bought, takes of a limit, a reservation or a Spot pool.
     #[must_use]
     pub fn taken(&self, row: &Row, offer: usize) -> i64 {
         match row {
             _ if self.standing.is_some() => 0,
             Row::Limit(limit) if limit.node_pool == self.node_pool => self.limit_usage(offer, &limit.resource),
             Row::Reservation(id) => i64::from(self.reservation(offer) == Some(id)),
-            Row::Limit(_) | Row::Standing(_) => 0,
+            Row::SpotPool(pool) if self.capped.get(offer).is_some_and(|capped| capped.as_ref() == Some(pool)) => {
+                self.capacity(self.offers[offer].of_type).get(ResourceName::CPU)
+            }
+            Row::Limit(_) | Row::SpotPool(_) | Row::Standing(_) => 0,
         }
     }
 
-    /// The limits and the reservation that nodes of `offer` count against.
+    /// The limits, the reservation and the capped Spot pool that nodes of `offer` count against.
     pub(super) fn rows_of(&self, offer: usize) -> impl Iterator<Item = Row> {
         let limits = self.limits.keys().map(|resource| Row::limit(self.node_pool, resource));
-        limits.chain(self.reservation(offer).map(|id| Row::Reservation(id.to_owned())))
+        let capped = self.capped.get(offer).cloned().flatten().map(Row::SpotPool);
+        limits.chain(self.reservation(offer).map(|id| Row::Reservation(id.to_owned()))).chain(capped)
     }
 
     /// Id of the capacity reservation that nodes of `offer` are instances of.
@@ -258,6 +269,10 @@ pub struct Supply {
     pub templates: Vec<Template>,
     /// Free instances of the capacity reservations, by id; where NodeClasses disagree, the fewest.
     pub reservations: BTreeMap<String, u32>,
+    /// How much CPU nodes in one Spot pool may have together, in milli-cores.
+    pub spot_cap: Option<i64>,
+    /// What nodes that exist leave of it, by the pools that are told apart.
+    pub spot_left: BTreeMap<String, i64>,
 }
 
 impl Supply {
@@ -311,6 +326,7 @@ impl Supply {
                     types: Vec::new(),
                     offers: Vec::new(),
                     standing: None,
+                    capped: Vec::new(),
                 };
                 fill(&mut template, pool, rooms);
                 templates.push(template);
@@ -322,7 +338,24 @@ impl Supply {
             let free = reservations.entry(reservation.id.clone()).or_insert(reservation.free);
             *free = reservation.free.min(*free);
         }
-        Ok(Self { templates, reservations })
+        Ok(Self { templates, reservations, spot_cap: cluster.most_in_spot_pool(), spot_left: BTreeMap::new() })
+    }
+
+    /// Caps these Spot pools; nodes of `cluster` count.
+    pub(super) fn cap(&mut self, cluster: &ClusterView, pools: &Named) {
+        let Some(cap) = self.spot_cap else { return };
+        for template in self.templates.iter_mut().filter(|template| template.standing.is_none()) {
+            let values = template.labels_of_offers(labels::SPOT_POOL).into_iter();
+            template.capped = values.map(|value| pools.domain_of(value?)).collect();
+        }
+        let bought = self.templates.iter().flat_map(|template| template.capped.iter().flatten());
+        self.spot_left = bought.map(|pool| (pool.clone(), cap)).collect();
+        for node in &cluster.nodes {
+            let pool = spot::label_on(&node.labels, labels::SPOT_POOL).and_then(|value| pools.domain_of(value));
+            if let Some(left) = pool.and_then(|pool| self.spot_left.get_mut(&pool)) {
+                *left = left.saturating_sub(node.capacity.get(ResourceName::CPU)).max(0);
+            }
+        }
     }
 
     /// The weights of the NodePools, heaviest first; a single one where there are none.

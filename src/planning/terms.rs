@@ -11,14 +11,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::catalog::CapacityType;
+use crate::domain::collective::WorkloadRules;
 use crate::domain::labels;
 use crate::domain::pod::PodSpec;
 use crate::domain::preference::SoftRule;
 use crate::domain::selector::{Labels, Match, PodSelector};
 use crate::domain::topology::{HostPort, PodAffinityTerm, TopologySpread};
+use crate::planning::spot::{self, Named};
 
 /// What a term asks for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TermKind {
     /// The owner's domain holds at most so many selected pods more than the least filled one of the universe.
     Spread {
@@ -37,6 +40,41 @@ pub enum TermKind {
     Near,
     /// The owner's domain holds no selected pod but perhaps the owner.
     Apart,
+    /// The owner's domain holds at most so many selected pods.
+    Most {
+        /// How many.
+        most: u32,
+        /// The domains that it is about; all of them where none are named.
+        named: Option<Named>,
+    },
+}
+
+impl TermKind {
+    /// Whether a pod that owns it needs a node with its label.
+    #[must_use]
+    pub fn needs_label(&self) -> bool {
+        matches!(self, Self::Spread { .. } | Self::Near)
+    }
+
+    /// The domain of a node whose label has this value; `None` where the term says nothing about it.
+    #[must_use]
+    pub(super) fn domain_of(&self, value: String) -> Option<String> {
+        match self {
+            Self::Most { named: Some(named), .. } => named.domain_of(value),
+            _ => Some(value),
+        }
+    }
+}
+
+/// The pods that a term counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counts {
+    /// Those that a selector selects.
+    Selected(PodSelector),
+    /// Those that use a claim (`namespace/name`) whose volume is made for the first of them: they own the term as well.
+    OfClaim(String),
+    /// Those of a workload that has such rules: they own the term as well.
+    OfWorkload(WorkloadRules),
 }
 
 /// A rule with the pods that own it in common.
@@ -46,10 +84,8 @@ pub struct Term {
     pub kind: TermKind,
     /// Topology key.
     pub key: String,
-    /// The pods that it counts, unless it is about a claim.
-    pub selector: PodSelector,
-    /// The claim (`namespace/name`) whose volume is made for the first of its pods: they own the term, and it counts them.
-    pub claim: Option<String>,
+    /// The pods that it counts.
+    pub counts: Counts,
     /// What it is worth to each owner, micro-dollars per hour, where it is soft.
     pub worth: Option<i64>,
     /// How many pods that run already it counts, by domain; domains without any are left out.
@@ -65,14 +101,30 @@ impl Term {
 
     /// A term of pod affinity or anti-affinity, before running pods are counted.
     pub(super) fn affinity(kind: TermKind, term: PodAffinityTerm) -> Self {
-        Self { kind, key: term.topology_key, selector: term.selector, claim: None, worth: None, base: BTreeMap::new() }
+        Self::new(kind, term.topology_key, Counts::Selected(term.selector))
+    }
+
+    fn new(kind: TermKind, key: String, counts: Counts) -> Self {
+        Self { kind, key, counts, worth: None, base: BTreeMap::new() }
     }
 
     /// All pods of a claim whose volume is still to be made have to be where it is made.
     fn of_claim(claim: &str, key: &str) -> Self {
-        let selector = PodSelector { namespaces: None, labels: None };
-        let (key, claim) = (key.to_owned(), Some(claim.to_owned()));
-        Self { kind: TermKind::Near, key, selector, claim, worth: None, base: BTreeMap::new() }
+        Self::new(TermKind::Near, key.to_owned(), Counts::OfClaim(claim.to_owned()))
+    }
+
+    /// What a workload of so many pods, running or not, asks of all of them.
+    fn of_workload(rules: &WorkloadRules, pods: u32, pools: Option<&Named>) -> impl Iterator<Item = Self> {
+        let counts = || Counts::OfWorkload(rules.clone());
+        let on_spot = rules.most_on_spot(pods).map(|most| {
+            let spot = Named { names: BTreeSet::from([CapacityType::Spot.as_str().to_owned()]), joined: false };
+            Self::new(TermKind::Most { most, named: Some(spot) }, labels::CAPACITY_TYPE.to_owned(), counts())
+        });
+        let in_pool = rules
+            .most_in_spot_pool(pods)
+            .filter(|most| *most > 0)
+            .map(|most| Self::new(TermKind::Most { most, named: pools.cloned() }, labels::SPOT_POOL.to_owned(), counts()));
+        on_spot.into_iter().chain(in_pool)
     }
 
     /// Whether owners may break it in the program, at its worth each.
@@ -122,6 +174,10 @@ pub(super) struct Kind<'a> {
     pub(super) namespace: &'a str,
     pub(super) labels: &'a Labels,
     pub(super) pods: usize,
+    /// How many pods, running or not, have its workload's rules; 0 where there are none.
+    pub(super) of_workload: u32,
+    /// The Spot pools that its workload tells apart, where not all.
+    pub(super) pools: Option<&'a Named>,
     /// Soft rules between pods that have a price.
     pub(super) soft: &'a [Soft<'a>],
 }
@@ -206,7 +262,7 @@ pub(super) fn all_terms<'a>(kinds: &[Kind<'a>], universe: UniverseOf<'_, 'a>) ->
             let next = numbers.len();
             *numbers.entry(term).or_insert(next)
         };
-        own.extend(terms_of(kind.spec, universe).into_iter().map(&mut number));
+        own.extend(terms_of(kind, universe).into_iter().map(&mut number));
         for soft in kind.soft {
             let Some(term) = soft_term(kind.spec, soft, universe) else { continue };
             (if soft.kept { &mut own } else { &mut without }).push(number(term));
@@ -234,8 +290,9 @@ pub(super) fn count_settled(terms: &mut [Term], settled: &Settled<'_>) {
                     TermKind::Spread { admitted, .. } => term.key == labels::HOSTNAME || admitted.contains(&node),
                     _ => true,
                 };
-                if let (true, Some(domain)) = (admitted, settled.nodes[node].get(&term.key)) {
-                    *term.base.entry(domain.clone()).or_default() += 1;
+                let domain = spot::label_on(settled.nodes[node], &term.key).and_then(|value| term.kind.domain_of(value));
+                if let (true, Some(domain)) = (admitted, domain) {
+                    *term.base.entry(domain).or_default() += 1;
                 }
             }
         }
@@ -272,6 +329,11 @@ fn restrictions(
                 }
                 TermKind::Apart => {
                     restriction.out.extend(term.base.keys().map(|domain| (term.key.clone(), domain.clone())));
+                }
+                TermKind::Most { most, named } => {
+                    let full = term.base.iter().filter(|(_, pods)| **pods >= *most).map(|(domain, _)| domain);
+                    let closed = named.iter().flat_map(|named| &named.names).filter(|_| *most == 0);
+                    restriction.out.extend(full.chain(closed).map(|domain| (term.key.clone(), domain.clone())));
                 }
             }
         }
@@ -310,7 +372,7 @@ fn keep_spreads<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: Univers
     let own: Vec<Vec<Term>> = if terms.is_empty() {
         return;
     } else {
-        kinds.iter().map(|kind| terms_of(kind.spec, universe)).collect()
+        kinds.iter().map(|kind| terms_of(kind, universe)).collect()
     };
     let bare = terms.clone();
     let counted = counted_by(&terms, kinds);
@@ -329,13 +391,15 @@ fn keep_spreads<'a>(kinds: &[Kind<'a>], settled: &Settled<'a>, universe: Univers
     }
 }
 
-fn terms_of<'a>(spec: &'a PodSpec, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
+fn terms_of<'a>(kind: &Kind<'a>, universe: UniverseOf<'_, 'a>) -> Vec<Term> {
+    let spec = kind.spec;
     let mut made = Vec::new();
     made.extend(spec.spreads.iter().filter(|spread| spread.required).map(|spread| spread_term(spec, spread, universe)));
     made.extend(spec.joint_near().into_iter().map(|term| Term::affinity(TermKind::Near, term)));
     made.extend(spec.apart.iter().map(|term| Term::affinity(TermKind::Apart, term.clone())));
     let claims = spec.volumes.iter().filter_map(|volume| volume.shared.as_ref());
     made.extend(claims.filter_map(|shared| Some(Term::of_claim(&shared.claim, shared.settled_by.as_deref()?))));
+    made.extend(spec.workload_rules.iter().flat_map(|rules| Term::of_workload(rules, kind.of_workload, kind.pools)));
     made
 }
 
@@ -344,8 +408,7 @@ fn spread_term<'a>(spec: &'a PodSpec, spread: &'a TopologySpread, universe: Univ
     let (universe, admitted) = if per_node { Default::default() } else { universe(spec, spread) };
     let grounded = per_node || universe.len() < spread.min_domains as usize;
     let kind = TermKind::Spread { max_skew: spread.max_skew, universe, grounded, admitted };
-    let (key, selector) = (spread.topology_key.clone(), spread.selector.clone());
-    Term { kind, key, selector, claim: None, worth: None, base: BTreeMap::new() }
+    Term::new(kind, spread.topology_key.clone(), Counts::Selected(spread.selector.clone()))
 }
 
 /// The term of a soft rule; `None` for one about the node alone.
@@ -364,12 +427,21 @@ fn soft_term<'a>(spec: &'a PodSpec, soft: &Soft<'a>, universe: UniverseOf<'_, 'a
 pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> {
     let mut by_label: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let mut by_claim: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut by_workload: BTreeMap<&WorkloadRules, Vec<usize>> = BTreeMap::new();
     let mut others = Vec::new();
     for (number, term) in terms.iter().enumerate() {
-        if let Some(claim) = &term.claim {
-            by_claim.entry(claim).or_default().push(number);
-        }
-        let Some(selector) = &term.selector.labels else { continue };
+        let selector = match &term.counts {
+            Counts::Selected(selector) => selector,
+            Counts::OfClaim(claim) => {
+                by_claim.entry(claim).or_default().push(number);
+                continue;
+            }
+            Counts::OfWorkload(rules) => {
+                by_workload.entry(rules).or_default().push(number);
+                continue;
+            }
+        };
+        let Some(selector) = &selector.labels else { continue };
         let named = selector.iter().find_map(|(key, expression)| match expression {
             Match::In(values) => Some((key, values)),
             _ => None,
@@ -386,10 +458,14 @@ pub(super) fn counted_by(terms: &[Term], kinds: &[Kind<'_>]) -> Vec<Vec<usize>> 
         .map(|kind| {
             let named = kind.labels.iter().filter_map(|(key, value)| by_label.get(&(key.as_str(), value.as_str()))).flatten();
             let candidates = named.chain(&others).copied();
-            let selects = |term: &usize| terms[*term].selector.selects(kind.namespace, kind.labels);
+            let selects = |term: &usize| match &terms[*term].counts {
+                Counts::Selected(selector) => selector.selects(kind.namespace, kind.labels),
+                Counts::OfClaim(_) | Counts::OfWorkload(_) => false,
+            };
             let claims = kind.spec.volumes.iter().filter_map(|volume| by_claim.get(volume.shared.as_ref()?.claim.as_str()));
-            let of_claims = claims.flatten().copied();
-            candidates.filter(selects).chain(of_claims).collect::<BTreeSet<usize>>().into_iter().collect()
+            let of_workload = kind.spec.workload_rules.iter().filter_map(|rules| by_workload.get(rules));
+            let others = claims.chain(of_workload).flatten().copied();
+            candidates.filter(selects).chain(others).collect::<BTreeSet<usize>>().into_iter().collect()
         })
         .collect()
 }
@@ -414,6 +490,7 @@ fn can_break(term: &Term, number: usize, kinds: &[Kind<'_>], owns: &[Vec<usize>]
         }
         TermKind::Near => !alone() || !is_on_every_node(&term.key),
         TermKind::Apart => total > 0 && !alone(),
+        TermKind::Most { most, .. } => total + term.base.values().max().map_or(0, |&pods| pods as usize) > *most as usize,
     }
 }
 
@@ -459,8 +536,10 @@ mod tests {
     }
 
     fn collected(kinds: &[(&PodSpec, &Labels, usize)]) -> (Vec<Term>, Vec<Ties>) {
-        let kinds: Vec<Kind<'_>> =
-            kinds.iter().map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods, soft: &[] }).collect();
+        let kinds: Vec<Kind<'_>> = kinds
+            .iter()
+            .map(|&(spec, labels, pods)| Kind { spec, namespace: "shop", labels, pods, of_workload: 0, pools: None, soft: &[] })
+            .collect();
         let domains = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
         let found = collect(&kinds, &Settled::default(), &mut |_, _| (domains.clone(), BTreeSet::new()));
         (found.terms, found.ties)

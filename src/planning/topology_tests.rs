@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::collective::{Portion, WorkloadRules};
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node::{BoundPod, Node, NodeState};
@@ -378,8 +379,17 @@ pub(super) enum Rule {
     Volume(&'static str, i64),
     /// A claim, of which there are two, that other pods may use as well and whose volume is still to be made.
     Claim(u16),
+    /// A part of a workload that is not to be on Spot, or not in one Spot pool.
+    Floor(usize, Portion),
+    Share(usize, Portion),
+    /// A group that is placed whole or not at all.
+    Group(u16),
     /// A preference of some weight.
     Soft(i32, Box<Rule>),
+}
+
+fn a_portion() -> impl Strategy<Value = Portion> {
+    prop_oneof![(0_u32..3).prop_map(Portion::Pods), prop_oneof![Just(300), Just(500), Just(1_000)].prop_map(Portion::PerMille)]
 }
 
 fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
@@ -392,10 +402,15 @@ fn a_rule(workloads: usize) -> impl Strategy<Value = Rule> {
         1 => prop_oneof![Just("us-east-1a"), Just("us-east-1b")].prop_map(Rule::Zone),
         1 => (prop_oneof![Just("us-east-1a"), Just("us-east-1b")], 0_i64..16).prop_map(|(zone, others)| Rule::Volume(zone, others)),
         1 => (0_u16..2).prop_map(Rule::Claim),
+        1 => (0..workloads, a_portion()).prop_map(|(of, floor)| Rule::Floor(of, floor)),
+        1 => (0..workloads, a_portion()).prop_map(|(of, share)| Rule::Share(of, share)),
+        1 => (0_u16..2).prop_map(Rule::Group),
     ];
     let weight = prop_oneof![2 => Just(None), 1 => (1_i32..=100).prop_map(Some)];
     (rule, weight).prop_map(|(rule, weight)| match weight {
-        Some(weight) if !matches!(rule, Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_)) => Rule::Soft(weight, Box::new(rule)),
+        Some(weight) if matches!(rule, Rule::Spread(..) | Rule::Near(..) | Rule::Apart(..) | Rule::Zone(_)) => {
+            Rule::Soft(weight, Box::new(rule))
+        }
         _ => rule,
     })
 }
@@ -418,10 +433,13 @@ pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
                     Rule::Near(key, of) => Wish::Near(term(key, *of)),
                     Rule::Apart(key, of) => Wish::Apart(term(key, *of)),
                     Rule::Zone(zone) => Wish::Node(required(&[(labels::ZONE, In, &[zone])])),
-                    Rule::Port(_) | Rule::Volume(..) | Rule::Claim(_) | Rule::Soft(..) => continue,
+                    _ => continue,
                 };
                 spec.preferences.push(Preference { weight: *weight, wish });
             }
+            Rule::Floor(of, floor) => ask(&mut spec, *of).on_demand_floor = Some(*floor),
+            Rule::Share(of, share) => ask(&mut spec, *of).max_spot_pool_share = Some(*share),
+            Rule::Group(number) => spec.atomic_group = Some(format!("default/g{number}")),
             Rule::Volume(zone, others) => {
                 let places = vec![required(&[(labels::ZONE, In, &[zone])])];
                 attach(&mut spec, others + 1);
@@ -443,6 +461,12 @@ pub(super) fn with_rules(mut spec: PodSpec, rules: &[Rule]) -> PodSpec {
         }
     }
     spec
+}
+
+/// What the workload asks of all its pods, to be filled in.
+fn ask(spec: &mut PodSpec, workload: usize) -> &mut WorkloadRules {
+    let workload = format!("Deployment default/w{workload}");
+    spec.workload_rules.get_or_insert(WorkloadRules { workload, on_demand_floor: None, max_spot_pool_share: None })
 }
 
 fn attach(spec: &mut PodSpec, volumes: i64) {
@@ -478,7 +502,21 @@ fn running(mut spec: PodSpec) -> PodSpec {
     spec
 }
 
+/// The nodes join the cluster. The volume of a claim that a running pod uses is made, for the pods that wait as well.
 pub(super) fn with_standing(cluster: &mut ClusterView, nodes: &[Standing]) {
+    let rules = nodes.iter().flat_map(|node| &node.pods).flat_map(|(_, rules)| rules);
+    let made: BTreeSet<String> = rules
+        .flat_map(|rule| match rule {
+            Rule::Claim(number) => Some(format!("default/claim-{number}")),
+            _ => None,
+        })
+        .collect();
+    for pod in &mut cluster.pods {
+        let mut spec = (*pod.spec).clone();
+        let shared = spec.volumes.iter_mut().filter_map(|volume| volume.shared.as_mut());
+        shared.filter(|shared| made.contains(&shared.claim)).for_each(|shared| shared.settled_by = None);
+        pod.spec = Arc::new(spec);
+    }
     for (at, of) in nodes.iter().enumerate() {
         let pods = of.pods.iter().enumerate().map(|(number, (workload, rules))| BoundPod {
             namespace: "default".to_owned(),
@@ -581,6 +619,7 @@ proptest! {
         reserved in reservations(),
         dollars in dollars(),
         limits in attach_limits(),
+        share in proptest::option::weighted(0.15, 200_u32..1_500),
     ) {
         let mut pods = pods;
         let mut left = if nodes.is_empty() { 4 } else { 3 };
@@ -595,6 +634,7 @@ proptest! {
         with_reservations(&mut cluster, &reserved);
         with_standing(&mut cluster, &nodes);
         limit_volumes(&mut cluster, &limits);
+        cluster.max_spot_pool_share = share;
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
         let kinds = &planned.demand.worth;
@@ -622,6 +662,7 @@ proptest! {
         dollars in dollars(),
         limits in attach_limits(),
         daemon_port in proptest::option::of(80_u16..82),
+        share in proptest::option::weighted(0.15, 100_u32..1_000),
         work in prop_oneof![Just(30), Just(300), Just(3_000)],
         seed in 0_usize..1_000,
     ) {
@@ -633,6 +674,7 @@ proptest! {
         limit_volumes(&mut cluster, &limits);
         let daemon = daemon_port.map(|port| daemon_set("web", with_rules(spec(0), &[Rule::Port(port)])));
         cluster.daemon_sets.extend(daemon);
+        cluster.max_spot_pool_share = share;
         let planned = planned_within(&cluster, work);
         check(&cluster, &planned)?;
         let mut order: Vec<usize> = (0..cluster.pods.len()).collect();

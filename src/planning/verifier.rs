@@ -9,6 +9,7 @@
 //! Not checked: what a preference is worth, the rules that the program does not contain (`domain::pod::UnmodelledRule`), and whether an unplaced pod could
 //! have been placed.
 
+mod collective;
 mod concrete;
 mod existing;
 mod preferences;
@@ -92,6 +93,7 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         }
     }
     reservations::check(cluster, plan, &mut found);
+    collective::check(&site, plan, &mut found);
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);
     if plan.cost != cost {

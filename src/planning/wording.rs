@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::resources::{ATTACHMENTS, ResourceName};
-use crate::planning::terms::Term;
+use crate::planning::terms::{Counts, Term};
 
 /// Values and names that a sentence lists before it says how many more there are.
 const MOST_LISTED: usize = 4;
@@ -26,12 +26,15 @@ pub(super) fn listed(names: &BTreeSet<String>) -> String {
     }
 }
 
-/// `pods with app=web`, `pods of the claim shop/data`.
+/// `pods with app=web`, `pods of the claim shop/data`, `pods of Deployment shop/cart`.
 pub(super) fn pods_of(term: &Term) -> String {
-    match (&term.claim, &term.selector.labels) {
-        (Some(claim), _) => format!("pods of the claim {claim}"),
-        (None, Some(labels)) => format!("pods with {labels}"),
-        (None, None) => "no pod".to_owned(),
+    match &term.counts {
+        Counts::OfClaim(claim) => format!("pods of the claim {claim}"),
+        Counts::OfWorkload(rules) => format!("pods of {}", rules.workload),
+        Counts::Selected(selector) => match &selector.labels {
+            Some(labels) => format!("pods with {labels}"),
+            None => "no pod".to_owned(),
+        },
     }
 }
 
@@ -41,6 +44,7 @@ pub(super) fn domains_of(key: &str) -> &str {
         labels::HOSTNAME => "nodes",
         labels::ZONE => "zones",
         labels::CAPACITY_TYPE => "capacity types",
+        labels::SPOT_POOL => "Spot pools",
         other => other,
     }
 }

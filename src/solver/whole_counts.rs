@@ -1,7 +1,7 @@
 //! Packing into given nodes: where the number of nodes of every shape is fixed, what is the best that they can hold?
 //!
 //! A branch whose counts are whole says what would be bought, not that the pods fit. This asks the question as a small mixed-integer
-//! program (a count per node and class, capacity rows, the least penalty of unplaced pods): either the best packing comes out, or the
+//! program (a count per node and class, capacity rows, the least sum of penalties and of what choices cost): either the best packing comes out, or the
 //! combination of nodes is proven to be no better than the incumbent. Rules about single nodes are left out of the program, which
 //! proves no less by it; a packing that breaks one decides nothing.
 
@@ -33,11 +33,11 @@ pub(super) enum Verdict {
 
 /// Decides what fits on `nodes` (one shape per node).
 pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_>) -> Verdict {
-    // What the choices cost is not a matter of the nodes alone.
-    let free = reduced.choices.iter().all(|choice| choice.cost == 0);
-    let exact = free && nodes.iter().all(|&shape| reduced.shapes[shape].capacity == reduced.shapes[shape].bound_capacity);
-    let (least, largest) = reduced.penalty.iter().fold((i64::MAX, 1), |(a, b), &penalty| (a.min(penalty), b.max(penalty)));
-    // Penalties that are further apart drown in the tolerances.
+    let exact = nodes.iter().all(|&shape| reduced.shapes[shape].capacity == reduced.shapes[shape].bound_capacity);
+    let of_choices = reduced.choices.iter().map(|choice| choice.cost).filter(|&cost| cost > 0);
+    let prices = reduced.penalty.iter().copied().chain(of_choices);
+    let (least, largest) = prices.fold((i64::MAX, 1), |(a, b), price| (a.min(price), b.max(price)));
+    // Prices that are further apart drown in the tolerances.
     let comparable = largest / least.max(1) <= LARGEST_RATIO;
     if nodes.is_empty() || nodes.len() > MOST_NODES || !exact || !comparable {
         return Verdict::Open;
@@ -73,7 +73,7 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
     let integer = columns.len();
     for (choice, mut entries) in reduced.choices.iter().zip(choices::entries(reduced, first_choice_row)) {
         entries.extend(choice.demand.iter().map(|&(class, pods)| (class, -f64::from(pods))));
-        columns.push(LpColumn { cost: 0.0, upper: choice.upper as f64, entries });
+        columns.push(LpColumn { cost: choice.cost as f64 / least as f64, upper: choice.upper as f64, entries });
     }
     let mut program = Lp::new(&rows);
     program.add_columns(&columns);
@@ -93,7 +93,10 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
         return Verdict::Open;
     }
     let left = values.iter().take(classes).map(|value| value.round() as i64);
-    let penalties: i64 = left.zip(&reduced.penalty).map(|(pods, &penalty)| pods.saturating_mul(penalty)).sum();
+    let penalties = left.zip(&reduced.penalty).map(|(pods, &penalty)| pods.saturating_mul(penalty));
+    let chosen: Vec<i64> = values[integer..].iter().map(|value| value.round() as i64).collect();
+    let of_choices = chosen.iter().zip(&reduced.choices).map(|(value, choice)| value.saturating_mul(choice.cost));
+    let penalties = penalties.chain(of_choices).fold(0, i64::saturating_add);
     let bought: i64 = nodes.iter().map(|&shape| reduced.shapes[shape].cost).sum();
     if status == LpStatus::Optimal && bought.saturating_add(penalties) >= control.incumbent() {
         return Verdict::Worse;
@@ -102,7 +105,6 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
     if status == LpStatus::Limit && penalties > 0 {
         return Verdict::Open;
     }
-    let chosen: Vec<i64> = values[integer..].iter().map(|value| value.round() as i64).collect();
     if !choices::keeps_rows(reduced, &chosen) {
         return Verdict::Open;
     }

@@ -1,5 +1,7 @@
 //! Plans in every format, explanations, and plans that are read back.
 
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 use serde_json::Value;
 
@@ -282,4 +284,42 @@ fn preferences_are_met_as_the_policy_says() {
         run_in(root, &["plan", "-f", "examples/wishes", "--preference-premium", "1000", "--work", "300000", "-o", "json"], "");
     let generous: Value = serde_json::from_str(&generous.stdout).expect("it is JSON");
     assert!(unmet(&generous).is_empty(), "{}", generous["unmet"]);
+}
+
+#[test]
+fn what_pods_ask_for_together_is_kept() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for cap in [None, Some("20%")] {
+        let mut arguments = vec!["plan", "-f", "examples/steady", "--work", "3000000", "-o", "json"];
+        arguments.extend(cap.iter().flat_map(|share| ["--max-spot-pool-share", share]));
+        let said = run_in(root, &arguments, "");
+        assert_eq!(said.code, 1, "{}", said.stderr);
+        let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+        let nodes = document["nodes"].as_array().expect("a list");
+        let mut web_in: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for node in nodes.iter().filter(|node| node["capacityType"] == "spot") {
+            let text = |field: &str| node[field].as_str().expect("a word");
+            let web = node["pods"].as_array().expect("a list").iter().filter(|pod| pod.to_string().contains("shop/web-")).count();
+            *web_in.entry((text("instanceType"), text("zone"))).or_default() += web;
+        }
+        assert!(web_in.values().sum::<usize>() <= 14 && web_in.values().all(|&web| web <= 5), "{web_in:?}");
+        let left: Vec<&str> =
+            document["unplaced"].as_array().expect("a list").iter().filter_map(|of| of["pod"].as_str()).collect();
+        assert_eq!(left, ["lab/sweep-0", "lab/sweep-1", "lab/sweep-2"]);
+        let reasons = document["unplaced"].to_string();
+        assert!(reasons.contains("the limit of 2 nodes of NodePool train"), "{reasons}");
+
+        let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+        std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+        let path = file.path().to_str().expect("a plain path");
+        let mut arguments = vec!["verify", path, "-f", "examples/steady"];
+        arguments.extend(cap.iter().flat_map(|share| ["--max-spot-pool-share", share]));
+        let verified = run_in(root, &arguments, "");
+        assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+        // A cap that the plan was not made for is seen.
+        arguments.truncate(4);
+        let verified = run_in(root, &[&arguments[..], &["--max-spot-pool-share", "1%"]].concat(), "");
+        assert_eq!(verified.code, 1, "{}{}", verified.stdout, verified.stderr);
+        assert!(verified.stdout.contains("max-spot-pool-share allows"), "{}", verified.stdout);
+    }
 }

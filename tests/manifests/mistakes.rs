@@ -170,6 +170,21 @@ fn annotations_that_cannot_be_meant_are_named() {
     for amount in ["a lot", "-1", "1e3", ""] {
         check(pool(amount), "NodePool web", field, &format!("`{amount}` is no amount of dollars per hour"));
     }
+    let deployment = |key: &str, value: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  selector: {{}}\n  template:\n    metadata: \
+             {{annotations: {{supercargo.io/{key}: \"{value}\"}}}}\n    spec: {{containers: [{{name: a}}]}}\n"
+        )
+    };
+    for key in ["on-demand-floor", "max-spot-pool-share"] {
+        let field = format!("spec.template.metadata.annotations[\"supercargo.io/{key}\"]");
+        for portion in ["most", "-1", "120%", "1.25%", ""] {
+            let problem = format!("`{portion}` is no number of pods and no percentage");
+            check(deployment(key, portion), "Deployment default/web", &field, &problem);
+        }
+    }
+    let field = "spec.template.metadata.annotations[\"supercargo.io/atomic-group\"]";
+    check(deployment("atomic-group", " "), "Deployment default/web", field, "the name of the group is empty");
     let class = |reserved: &str| {
         format!(
             "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {{name: default, annotations: \

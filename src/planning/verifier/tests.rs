@@ -106,6 +106,7 @@ impl Case {
             node_pools: vec![pool("default", &[(labels::ARCH, Requirement::one_of(["amd64"]))])],
             nodes: Vec::new(),
             node_classes: BTreeMap::from([("default".to_owned(), class.clone())]),
+            max_spot_pool_share: None,
         };
         let chosen = catalog.get("m7i.xlarge").expect("the catalog above sells it");
         let node = PlannedNode {

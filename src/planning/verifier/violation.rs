@@ -67,6 +67,14 @@ pub enum Violation {
     CandidateUnfit { node: usize, offering: String, problem: Box<Violation> },
     /// A candidate is in another domain of a rule that the node's pods are a part of.
     CandidateInOtherDomain { node: usize, offering: String, key: String },
+    /// A group that is placed whole or not at all is placed in part.
+    GroupSplit { group: String, placed: usize, pods: usize },
+    /// More pods of a workload are on Spot than its on-demand-floor allows.
+    OnDemandFloor { workload: String, on_spot: u32, most: u32 },
+    /// More pods of a workload are in one Spot pool than its max-spot-pool-share allows.
+    SpotPoolShare { workload: String, pool: String, pods: u32, most: u32 },
+    /// A Spot pool has more CPU than the cap of the whole plan, both in milli-cores.
+    SpotPoolCap { pool: String, cores: i64, most: i64 },
     /// A domain holds more pods of a spread constraint than the least filled one and `max_skew` allow.
     TopologySpread { pod: String, key: String, domain: String, pods: u32, least: u32, max_skew: u32 },
     /// The domain of a pod holds no pod that it has to be near to.
@@ -177,6 +185,18 @@ impl fmt::Display for Violation {
             }
             Self::CandidateInOtherDomain { node, offering, key } => {
                 write!(f, "node {node}: candidate {offering} is in another domain of {key} than its pods have to be in")
+            }
+            Self::GroupSplit { group, placed, pods } => {
+                write!(f, "atomic group {group}: {placed} of its {pods} pods are placed, neither all nor none")
+            }
+            Self::OnDemandFloor { workload, on_spot, most } => {
+                write!(f, "{workload}: {on_spot} of its pods are on Spot, its on-demand-floor allows {most}")
+            }
+            Self::SpotPoolShare { workload, pool, pods, most } => {
+                write!(f, "{workload}: {pods} of its pods are in the Spot pool {pool}, its max-spot-pool-share allows {most}")
+            }
+            Self::SpotPoolCap { pool, cores, most } => {
+                write!(f, "Spot pool {pool} has {cores} milli-cores, the plan's max-spot-pool-share allows {most}")
             }
             Self::TopologySpread { pod, key, domain, pods, least, max_skew } => {
                 write!(

@@ -14,6 +14,7 @@ use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
 use crate::adapters::kube::convert::storage::ClaimSpec;
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::domain::cluster::ClusterView;
+use crate::domain::collective::WorkloadRules;
 use crate::domain::labels;
 use crate::domain::node::BoundPod;
 use crate::domain::node_class::NodeClass;
@@ -50,11 +51,9 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
         usage.note(&pod.namespace, &pod.name, &pod.mounts, of_set, false);
         if let Some((node, standing)) = &pod.node {
             if let Ok(at) = nodes.binary_search_by(|of| of.name.as_str().cmp(node)) {
-                if *standing == Standing::Regular {
-                    ownership.claim(&pod);
-                }
+                let workload = (*standing == Standing::Regular).then(|| ownership.claim(&pod));
                 taken.insert((pod.namespace.clone(), pod.name.clone()));
-                nodes[at].pods.push(bound(pod, &mut specs));
+                nodes[at].pods.push(bound(pod, workload.as_ref(), &mut specs));
                 continue;
             }
             let leaves = leaving.contains(node);
@@ -76,7 +75,7 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
         // Pods of one workload share its name.
         let workload = Arc::clone(workloads.entry(workload.clone()).or_insert_with(|| Arc::new(workload)));
         taken.insert((pod.namespace.clone(), pod.name.clone()));
-        let spec = specs.resolve(&pod.template);
+        let spec = specs.of_workload(&pod.template, &pod.namespace, &workload);
         let labels = specs.labels(&pod.template);
         pods.push(Pod { namespace: pod.namespace, name: pod.name, workload, labels, spec });
     }
@@ -135,7 +134,7 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
             node_classes.insert(class.clone(), NodeClass::al2023(class));
         }
     }
-    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes };
+    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes, max_spot_pool_share: None };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
 }
 
@@ -147,8 +146,12 @@ fn claim_templates(workloads: &[WorkloadObject]) -> BTreeMap<(&str, &str), &[(St
 }
 
 /// A pod on a node that stays. One that is being deleted takes room and is nobody's neighbour any more.
-fn bound(pod: PodObject, specs: &mut Specs<'_>) -> BoundPod {
-    let (spec, labels) = (specs.resolve(&pod.template), specs.labels(&pod.template));
+fn bound(pod: PodObject, workload: Option<&Workload>, specs: &mut Specs<'_>) -> BoundPod {
+    let spec = match workload {
+        Some(workload) => specs.of_workload(&pod.template, &pod.namespace, workload),
+        None => specs.resolve(&pod.template),
+    };
+    let labels = specs.labels(&pod.template);
     let standing = pod.node.map(|(_, standing)| standing);
     let (spec, labels) = if standing == Some(Standing::Terminating) {
         let room = PodSpec { requests: spec.requests.clone(), host_ports: spec.host_ports.clone(), ..PodSpec::default() };
@@ -196,13 +199,13 @@ fn expand(
     pods: &mut Vec<Pod>,
     usage: &mut Usage,
 ) {
-    let spec = specs.resolve(&workload.template);
+    let made_by = Arc::new(Workload { kind: workload.kind.as_str().to_owned(), name: workload.name.clone() });
+    let spec = specs.of_workload(&workload.template, &workload.namespace, &made_by);
     let labels = specs.labels(&workload.template);
     let mut number: i64 = 0;
     if let WorkloadKind::StatefulSet { first_ordinal } = workload.kind {
         number = i64::from(first_ordinal);
     }
-    let made_by = Arc::new(Workload { kind: workload.kind.as_str().to_owned(), name: workload.name.clone() });
     for _ in 0..missing {
         let name = loop {
             let key = (workload.namespace.clone(), format!("{}-{number}", workload.name));
@@ -226,6 +229,8 @@ struct Specs<'a> {
     /// The value of the default class, 0 without one.
     default: i32,
     resolved: BTreeMap<Arc<PodTemplate>, Arc<PodSpec>>,
+    /// Specs with what their workloads ask of all their pods.
+    ruled: BTreeMap<WorkloadRules, BTreeMap<Arc<PodSpec>, Arc<PodSpec>>>,
     interned: BTreeSet<Arc<PodSpec>>,
     /// Equal labels are kept once, so that pods are grouped by identity.
     labels: BTreeSet<Arc<Labels>>,
@@ -236,8 +241,8 @@ impl<'a> Specs<'a> {
     fn new(classes: &'a BTreeMap<String, (i32, bool)>, namespaces: &'a Namespaces) -> Self {
         // Should there be several defaults, Kubernetes takes the smallest.
         let default = classes.values().filter(|(_, is_default)| *is_default).map(|(value, _)| *value).min().unwrap_or(0);
-        let (resolved, interned, labels, unknown_classes) = Default::default();
-        Self { classes, namespaces, default, resolved, interned, labels, unknown_classes }
+        let (resolved, ruled, interned, labels, unknown_classes) = Default::default();
+        Self { classes, namespaces, default, resolved, ruled, interned, labels, unknown_classes }
     }
 
     fn resolve(&mut self, template: &Arc<PodTemplate>) -> Arc<PodSpec> {
@@ -252,6 +257,19 @@ impl<'a> Specs<'a> {
         let spec = self.intern(template.resolve(priority, self.namespaces));
         self.resolved.insert(Arc::clone(template), Arc::clone(&spec));
         spec
+    }
+
+    /// The spec of a pod of `workload`.
+    fn of_workload(&mut self, template: &Arc<PodTemplate>, namespace: &str, workload: &Workload) -> Arc<PodSpec> {
+        let spec = self.resolve(template);
+        let name = || format!("{} {namespace}/{}", workload.kind, workload.name);
+        let Some(rules) = template.annotations.rules_of(name) else { return spec };
+        if let Some(known) = self.ruled.get(&rules).and_then(|known| known.get(&spec)) {
+            return Arc::clone(known);
+        }
+        let made = self.intern(PodSpec { workload_rules: Some(rules.clone()), ..(*spec).clone() });
+        self.ruled.entry(rules).or_default().insert(spec, Arc::clone(&made));
+        made
     }
 
     fn labels(&mut self, template: &PodTemplate) -> Arc<Labels> {

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
 use crate::adapters::files::manifests::storage::Storage;
 use crate::adapters::files::manifests::workload::{self, Owner, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::convert::annotations::PodAnnotations;
 use crate::adapters::kube::convert::node::{NodeClaimFacts, NodeFacts};
 use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
 use crate::adapters::kube::convert::storage::{self, Mount};
@@ -238,8 +239,8 @@ impl Objects {
             ("apps", "DaemonSet") => {
                 let (identity, set) = self.typed::<DaemonSet>(&object, place)?;
                 let spec = set.spec;
-                let labels = labels_of(spec.template.metadata.as_ref());
-                let template = self.template(&identity, "spec.template.spec", spec.template.spec.as_ref(), labels)?;
+                let metadata = spec.template.metadata.as_ref();
+                let template = self.template(&identity, "spec.template", spec.template.spec.as_ref(), metadata)?;
                 let mounts = spec.template.spec.as_ref().map_or(Ok(Vec::new()), storage::mounts);
                 let mounts = mounts.map_err(|error| identity.error(error.inside("spec.template.spec")))?;
                 self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template, mounts });
@@ -435,7 +436,7 @@ impl Objects {
             *count += 1;
             return Ok(());
         }
-        let template = self.template(&identity, "spec", Some(&spec), labels_of(Some(&metadata)))?;
+        let template = self.template(&identity, "", Some(&spec), Some(&metadata))?;
         let mounts = storage::mounts(&spec).map_err(|error| identity.error(error.inside("spec")))?;
         self.pods.push(PodObject {
             node,
@@ -472,7 +473,7 @@ impl Objects {
     ) -> Result<(), Box<InputError>> {
         let pods = pods.map_err(|error| identity.error(error))?;
         let PodTemplateSpec { metadata, spec } = template.unwrap_or_default();
-        let template = self.template(identity, "spec.template.spec", spec.as_ref(), labels_of(metadata.as_ref()))?;
+        let template = self.template(identity, "spec.template", spec.as_ref(), metadata.as_ref())?;
         let mounts = spec.as_ref().map_or(Ok(Vec::new()), storage::mounts);
         let mounts = mounts.map_err(|error| identity.error(error.inside("spec.template.spec")))?;
         let (namespace, name) = (identity.namespace.clone(), identity.name.clone());
@@ -482,20 +483,23 @@ impl Objects {
         Ok(())
     }
 
-    /// The template that `spec` makes, kept once for all that are equal.
+    /// The template that `spec` and `metadata` of a pod at `path` make, kept once for all that are equal.
     fn template(
         &mut self,
         identity: &Identity<'_>,
         path: &str,
         spec: Option<&PodSpec>,
-        labels: Labels,
+        metadata: Option<&ObjectMeta>,
     ) -> Result<Arc<PodTemplate>, Box<InputError>> {
+        let within = |error: FieldError| identity.error(if path.is_empty() { error } else { error.inside(path) });
         let spec = spec.filter(|spec| !spec.containers.is_empty()).ok_or_else(|| {
             let mend = "add at least one container; is the indentation right?";
-            identity.error(FieldError::new("containers", "there are no containers", mend).inside(path))
+            within(FieldError::new("spec.containers", "there are no containers", mend))
         })?;
-        let template = pod_spec::from_api(spec, &identity.namespace, labels);
-        let template = template.map_err(|error| identity.error(error.inside(path)))?;
+        let annotations = metadata.and_then(|metadata| metadata.annotations.clone());
+        let annotations = PodAnnotations::from_api(&annotations).map_err(within)?;
+        let template = pod_spec::from_api(spec, &identity.namespace, labels_of(metadata), annotations);
+        let template = template.map_err(|error| within(error.inside("spec")))?;
         if let Some(known) = self.templates.get(&template) {
             return Ok(Arc::clone(known));
         }

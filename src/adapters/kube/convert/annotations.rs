@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::adapters::kube::convert::{FieldError, entry};
 use crate::domain::annotations;
+use crate::domain::collective::{Portion, WorkloadRules};
 use crate::domain::money::UsdPerHour;
 
 type Annotations = Option<BTreeMap<String, String>>;
@@ -23,6 +24,52 @@ pub(super) fn max_usd_per_hour(annotations: &Annotations) -> Result<Option<UsdPe
     let Some(text) = value(annotations, key) else { return Ok(None) };
     let mend = "write dollars per hour with at most six decimals, in quotes: \"12.50\"";
     UsdPerHour::parse(text).map(Some).ok_or_else(|| error(key, format!("`{text}` is no amount of dollars per hour"), mend))
+}
+
+/// What the annotations of a pod say that its spec cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodAnnotations {
+    on_demand_floor: Option<Portion>,
+    max_spot_pool_share: Option<Portion>,
+    /// The group, as it is named within the namespace.
+    pub atomic_group: Option<String>,
+}
+
+impl PodAnnotations {
+    /// Reads them; the field of an error is relative to the pod.
+    ///
+    /// # Errors
+    /// When an annotation is no portion, or names no group.
+    pub fn from_api(annotations: &Option<BTreeMap<String, String>>) -> Result<Self, FieldError> {
+        let portion = |key: &str| {
+            let Some(text) = value(annotations, key) else { return Ok(None) };
+            let mend = "write a number of pods or a percentage with at most one decimal, in quotes: \"2\" or \"30%\"";
+            Portion::parse(text)
+                .map(Some)
+                .ok_or_else(|| error(key, format!("`{text}` is no number of pods and no percentage"), mend))
+        };
+        let group = value(annotations, annotations::ATOMIC_GROUP);
+        if group == Some("") {
+            let mend = "name the group, or remove the annotation";
+            return Err(error(annotations::ATOMIC_GROUP, "the name of the group is empty".to_owned(), mend));
+        }
+        Ok(Self {
+            on_demand_floor: portion(annotations::ON_DEMAND_FLOOR)?,
+            max_spot_pool_share: portion(annotations::MAX_SPOT_POOL_SHARE)?,
+            atomic_group: group.map(str::to_owned),
+        })
+    }
+
+    /// What they ask of all pods of `workload` together.
+    #[must_use]
+    pub fn rules_of(&self, workload: impl FnOnce() -> String) -> Option<WorkloadRules> {
+        let (on_demand_floor, max_spot_pool_share) = (self.on_demand_floor, self.max_spot_pool_share);
+        (on_demand_floor.is_some() || max_spot_pool_share.is_some()).then(|| WorkloadRules {
+            workload: workload(),
+            on_demand_floor,
+            max_spot_pool_share,
+        })
+    }
 }
 
 /// How many instances of each capacity reservation are free, by id.

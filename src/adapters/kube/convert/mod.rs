@@ -3,7 +3,7 @@
 //! A conversion stops at the first thing that cannot be meant and says where it is, what is wrong and how to mend it. What the
 //! API server would fill in (a limit copied to a missing request) is filled in here, since manifests have not been there yet.
 
-mod annotations;
+pub mod annotations;
 mod host_ports;
 mod label_syntax;
 pub mod node;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{PodSpec as ApiPodSpec, Toleration as ApiToleration};
 
 use crate::adapters::kube::convert::FieldError;
+use crate::adapters::kube::convert::annotations::PodAnnotations;
 use crate::adapters::kube::convert::host_ports::host_ports;
 use crate::adapters::kube::convert::node_affinity::{node_alternatives, preferences};
 use crate::adapters::kube::convert::requests::effective_requests;
@@ -28,7 +29,7 @@ pub enum PrioritySource {
 /// What a pod asks for, before the input is known whole: PriorityClasses and Namespaces may come later in it than pods.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodTemplate {
-    /// Everything but the priority, which is 0 here, and the terms between pods.
+    /// Everything but the priority, which is 0 here, the terms between pods, and what the workload asks of them together.
     pub spec: PodSpec,
     /// Labels of the pod.
     pub labels: Arc<Labels>,
@@ -36,6 +37,8 @@ pub struct PodTemplate {
     pub priority: PrioritySource,
     /// Pod affinities and anti-affinities, required and preferred.
     pub terms: Vec<TermTemplate>,
+    /// What annotations add.
+    pub annotations: PodAnnotations,
 }
 
 impl PodTemplate {
@@ -52,11 +55,16 @@ impl PodTemplate {
     }
 }
 
-/// Converts `spec` of a pod in `namespace` with these labels.
+/// Converts `spec` of a pod in `namespace` with these labels and annotations.
 ///
 /// # Errors
 /// When a quantity, an operator, a toleration or a rule between pods is malformed; the field is relative to the spec.
-pub fn from_api(spec: &ApiPodSpec, namespace: &str, labels: Labels) -> Result<PodTemplate, FieldError> {
+pub fn from_api(
+    spec: &ApiPodSpec,
+    namespace: &str,
+    labels: Labels,
+    annotations: PodAnnotations,
+) -> Result<PodTemplate, FieldError> {
     let priority = match (spec.priority, &spec.priority_class_name) {
         (Some(value), _) => PrioritySource::Value(value),
         (None, Some(class)) if !class.is_empty() => PrioritySource::Class(class.clone()),
@@ -82,8 +90,10 @@ pub fn from_api(spec: &ApiPodSpec, namespace: &str, labels: Labels) -> Result<Po
         host_ports: host_ports(spec)?,
         volumes: Vec::new(),
         unmodelled: unmodelled(spec),
+        workload_rules: None,
+        atomic_group: annotations.atomic_group.as_ref().map(|group| format!("{namespace}/{group}")),
     };
-    Ok(PodTemplate { spec, labels: Arc::new(labels), priority, terms })
+    Ok(PodTemplate { spec, labels: Arc::new(labels), priority, terms, annotations })
 }
 
 fn toleration(toleration: &ApiToleration) -> Result<Toleration, FieldError> {
@@ -138,7 +148,12 @@ mod tests {
     use crate::domain::taint::Taint;
 
     fn convert(spec: serde_json::Value) -> Result<PodTemplate, FieldError> {
-        from_api(&serde_json::from_value(spec).expect("the pod of this test is one"), "shop", Labels::new())
+        from_api(
+            &serde_json::from_value(spec).expect("the pod of this test is one"),
+            "shop",
+            Labels::new(),
+            PodAnnotations::default(),
+        )
     }
 
     #[test]
