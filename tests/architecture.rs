@@ -22,6 +22,11 @@ const FENCED: &[(&str, &str)] = &[
     ("k8s_openapi", "adapters"),
     ("kube", "adapters"),
     ("serde_saphyr", "adapters"),
+    ("aws_config", "adapters"),
+    ("aws_sdk_ec2", "adapters"),
+    ("aws_sdk_pricing", "adapters"),
+    ("aws_smithy_async", "adapters"),
+    ("tokio", "adapters"),
     ("clap", "cli"),
     ("indicatif", "cli"),
 ];

@@ -13,7 +13,8 @@ import spot_estimate
 
 REGION = "us-east-1"
 CACHE = Path(__file__).resolve().parent.parent
-FILES = ["catalog.properties", "ebs.csv", "instance-types.csv", "offerings.csv", "spot.csv"]
+FILES = [f"{REGION}/{name}" for name in ["catalog.properties", "ebs.csv", "instance-types.csv", "offerings.csv", "spot.csv"]]
+FILES += ["us-gov/on-demand.csv", "us-gov/on-demand.properties"]
 
 # List prices of us-east-1 in micro-dollars per GiB and month, capacity alone (https://aws.amazon.com/ebs/pricing/).
 # The newest of them, gp3's, has been in force since its launch on EBS_AS_OF.
@@ -110,10 +111,14 @@ def csv_text(header, rows):
     return "".join(",".join(str(cell) for cell in line) + "\n" for line in lines)
 
 
+def properties_text(properties):
+    return "".join(f"{key} = {value}\n" for key, value in properties.items())
+
+
 def contents(scratch):
-    """Every file of the catalog by name."""
+    """Every file by path."""
     facts, zones, facts_day = sources.instance_facts(scratch, REGION)
-    tables, prices_day = sources.karpenter_tables(scratch, REGION)
+    tables, prices_day, us_gov_day = sources.karpenter_tables(scratch, REGION)
     on_demand = {name: round(price * 1_000_000) for name, price in tables["on_demand"].items()}
     names = [name for name in sorted(on_demand) if name in facts and name in zones and architecture(facts[name])]
     all_zones = sorted(set().union(*(zones[name] for name in names)))
@@ -144,23 +149,31 @@ def contents(scratch):
         "ebs.origin": "AWS list prices",
         "ebs.as_of": EBS_AS_OF,
     }
+    us_gov = tables["on_demand_us_gov"]
+    us_gov_rows = [
+        [name] + [dollars(round(us_gov[region][name] * 1_000_000)) if name in us_gov[region] else "" for region in sorted(us_gov)]
+        for name in sorted(set().union(*us_gov.values()))
+    ]
+    us_gov_properties = {"origin": f"AWS Price List in {karpenter}", "as_of": us_gov_day}
     return {
-        "catalog.properties": "".join(f"{key} = {value}\n" for key, value in properties.items()),
-        "ebs.csv": csv_text(["volume_type", "usd_per_gib_month"], [[t, dollars(p)] for t, p in sorted(EBS_MICROS.items())]),
-        "instance-types.csv": csv_text(list(rows[0]), [list(row.values()) for row in rows]),
-        "offerings.csv": csv_text(["instance_type", "usd_per_hour", "zones"], offerings),
-        "spot.csv": csv_text(["instance_type"] + all_zones, spot),
+        "us-gov/on-demand.csv": csv_text(["instance_type"] + sorted(us_gov), us_gov_rows),
+        "us-gov/on-demand.properties": properties_text(us_gov_properties),
+        f"{REGION}/catalog.properties": properties_text(properties),
+        f"{REGION}/ebs.csv": csv_text(["volume_type", "usd_per_gib_month"], [[t, dollars(p)] for t, p in sorted(EBS_MICROS.items())]),
+        f"{REGION}/instance-types.csv": csv_text(list(rows[0]), [list(row.values()) for row in rows]),
+        f"{REGION}/offerings.csv": csv_text(["instance_type", "usd_per_hour", "zones"], offerings),
+        f"{REGION}/spot.csv": csv_text(["instance_type"] + all_zones, spot),
     }
 
 
 def write(root, files):
-    """The region's files below `root`, and the MANIFEST that names their digests as sha256sum prints them."""
-    (root / REGION).mkdir(parents=True, exist_ok=True)
+    """The files below `root`, and the MANIFEST that names their digests as sha256sum prints them."""
     manifest = []
     for name in FILES:
         data = files[name].encode()
-        (root / REGION / name).write_bytes(data)
-        manifest.append(f"{hashlib.sha256(data).hexdigest()}  {REGION}/{name}\n")
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+        manifest.append(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
     (root / "MANIFEST").write_text("".join(manifest))
 
 
@@ -175,7 +188,7 @@ def main():
             write(CACHE, files)
             return
         write(scratch / "rebuilt", files)
-        paths = ["MANIFEST"] + [f"{REGION}/{name}" for name in FILES]
+        paths = ["MANIFEST"] + FILES
         _, differ, missing = filecmp.cmpfiles(CACHE, scratch / "rebuilt", paths, shallow=False)
     if differ or missing:
         sys.exit("differs from what the registries give: " + ", ".join(sorted(differ + missing)))

@@ -17,6 +17,7 @@ KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 KARPENTER_VERSION = "v1.15.1"
 KARPENTER_SUM = "h1:6eH///KgWKDwD2R6wHRnKGN8Vu8OHueaXjNdx64TnuY="
 PRICES = "pkg/providers/pricing/zz_generated.pricing_aws.go"
+US_GOV_PRICES = "pkg/providers/pricing/zz_generated.pricing_aws_us_gov.go"
 BANDWIDTH = "pkg/providers/instancetype/zz_generated.bandwidth.go"
 LIMITS = "pkg/providers/instancetype/zz_generated.vpclimits.go"
 
@@ -42,9 +43,10 @@ def instance_facts(scratch, region):
 
 
 def karpenter_tables(scratch, region):
-    """On-Demand prices, branch interfaces and bandwidth by type, and the day of the prices, from the Karpenter provider.
+    """On-Demand prices, branch interfaces and bandwidth by type, and the days of the prices of the region and of AWS GovCloud, from the
+    Karpenter provider.
 
-    The three generated files are compiled as they are, without the rest of the module.
+    The four generated files are compiled as they are, without the rest of the module.
     """
     build = scratch / "karpenter-tables"
     shutil.copytree(HERE / "karpenter-tables", build)
@@ -66,14 +68,15 @@ def karpenter_tables(scratch, region):
     target.mkdir()
     (target / "go.mod").write_text(f"module {KARPENTER_MODULE}\n\ngo 1.24\n")
     with zipfile.ZipFile(module["Zip"]) as archive:
-        for path in [PRICES, BANDWIDTH, LIMITS]:
+        for path in [PRICES, US_GOV_PRICES, BANDWIDTH, LIMITS]:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             (target / path).write_bytes(archive.read(f"{KARPENTER_MODULE}@{KARPENTER_VERSION}/{path}"))
-    prices_header = (target / PRICES).read_text()[:2000]
-    day = re.search(r"generated at (\d{4}-\d{2}-\d{2})T", prices_header).group(1)
+
+    def day(path):
+        return re.search(r"generated at (\d{4}-\d{2}-\d{2})T", (target / path).read_text()[:2000]).group(1)
 
     environment["GOFLAGS"] = "-mod=readonly"
     printed = subprocess.run(
         ["go", "run", ".", region], cwd=build, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
-    return json.loads(printed.stdout), day
+    return json.loads(printed.stdout), day(PRICES), day(US_GOV_PRICES)

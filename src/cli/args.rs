@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::catalog::args::{CatalogArgs, Which};
 use crate::domain::collective::Portion;
 use crate::domain::money::UsdPerHour;
 use crate::planning::{CostModel, PreferencePolicy};
@@ -26,6 +27,8 @@ pub(super) enum Command {
     Explain(ExplainArgs),
     /// Check a plan (`plan -o json`) against the manifests. Exit code 1 when it breaks a rule.
     Verify(VerifyArgs),
+    /// Refresh, list, compare and look over catalogs of instance types and prices.
+    Catalog(CatalogArgs),
 }
 
 #[derive(Debug, Args)]
@@ -33,9 +36,8 @@ pub(super) struct InputArgs {
     /// Manifests: a file, a folder, or `-` for stdin; may be repeated.
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     pub(super) filenames: Vec<PathBuf>,
-    /// Folder with a catalog of instance types and prices; the embedded one of us-east-1 if not given.
-    #[arg(long, value_name = "PATH", env = "SUPERCARGO_CATALOG")]
-    pub(super) catalog: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) catalog: Which,
     /// How much CPU nodes in one Spot pool (an instance type in a zone) may have together, as a share of what all pods ask for.
     #[arg(long, value_name = "PERCENT", value_parser = percent, env = "SUPERCARGO_MAX_SPOT_POOL_SHARE")]
     pub(super) max_spot_pool_share: Option<u32>,

@@ -1,12 +1,13 @@
 //! What a command starts from: manifests and catalog, with everything that a reader should know about them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Failure;
 use super::args::InputArgs;
+use super::catalog::{old_prices, place};
 use super::output::say;
-use crate::adapters::files::{catalog, manifests};
+use crate::adapters::files::manifests;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::pod::UnmodelledRule;
@@ -18,6 +19,8 @@ pub(super) struct Input {
     pub(super) catalog: Catalog,
     /// Sentences without a full stop.
     pub(super) notices: Vec<String>,
+    /// How old the prices are, when that is worth a word.
+    age: Option<String>,
 }
 
 impl Input {
@@ -25,16 +28,21 @@ impl Input {
     pub(super) fn read(args: &InputArgs) -> Result<Self, Failure> {
         let sources = args.filenames.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
         let loaded = manifests::load(&sources).map_err(Failure::input)?;
-        let catalog = read_catalog(args.catalog.as_ref())?;
+        let catalog = place::read(&args.catalog)?;
         let mut notices = loaded.notices;
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
+        let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
         let cluster = ClusterView { max_spot_pool_share: args.max_spot_pool_share, ..loaded.cluster };
-        Ok(Self { cluster, catalog, notices })
+        Ok(Self { cluster, catalog, notices, age })
     }
 
-    /// Tells the notices on stderr.
+    /// Tells the notices on stderr, and how old prices are that can be refreshed. Age is no part of the notices: a plan does not
+    /// depend on the day on which it is made.
     pub(super) fn tell(&self) {
+        if let Some(notice) = self.age.as_ref() {
+            say(&format!("note: {notice}"));
+        }
         for notice in &self.notices {
             say(&format!("note: {notice}"));
         }
@@ -48,10 +56,6 @@ fn source(path: &Path) -> Result<manifests::Source, Failure> {
     } else {
         Ok(manifests::Source::Path(path.to_path_buf()))
     }
-}
-
-fn read_catalog(path: Option<&PathBuf>) -> Result<Catalog, Failure> {
-    path.map_or_else(catalog::embedded, |path| catalog::read(path)).map_err(Failure::input)
 }
 
 /// Kinds that are not read, with their numbers.

@@ -1,10 +1,11 @@
 //! The command line: arguments, output, exit codes.
 //!
 //! Data goes to stdout, everything else (notices, progress, errors) to stderr. Exit codes: 0 all is well, 1 the answer is "no"
-//! (pods stay unplaced, a plan breaks rules), 2 the input is bad, 70 a defect of this program (`EX_SOFTWARE`): a plan that its
+//! (pods stay unplaced, a plan breaks rules), 2 the input is bad or AWS gives no answer, 70 a defect of this program (`EX_SOFTWARE`): a plan that its
 //! own verifier refuses is never printed. A reader that closes the pipe early is no error.
 
 mod args;
+mod catalog;
 mod explain;
 mod export;
 mod input;
@@ -25,7 +26,7 @@ use args::{Arguments, Command};
 enum Answer {
     /// All is well.
     Yes,
-    /// Pods stay unplaced, or a plan breaks rules.
+    /// Pods stay unplaced, a plan breaks rules, or a catalog has nothing of that kind or something doubtful.
     No,
 }
 
@@ -61,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Plan(args) => plan::run(args),
             Command::Explain(args) => explain::run(args),
             Command::Verify(args) => verify::run(args),
+            Command::Catalog(args) => catalog::run(args),
         },
         Err(usage) => {
             // Help and version are answers too: clap prints them to stdout and everything else to stderr.

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use super::Failure;
-use crate::report::table::Style;
+use crate::report::columns::Style;
 
 /// Prints data.
 ///

@@ -1,5 +1,9 @@
 //! The catalog: what EC2 sells in a region, where, for how much, and how we know.
 
+pub mod checkup;
+pub mod difference;
+pub mod selection;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -63,7 +67,7 @@ pub struct Offering {
 pub struct Source {
     /// Who says so, with the version: `EC2 DescribeInstanceTypes as shipped in moto 5.2.5`.
     pub origin: String,
-    /// The day that it describes, `2026-07-20`.
+    /// The day that it describes, `2026-07-20`, or the minute in UTC, `2026-07-20T13:05Z`.
     pub as_of: String,
 }
 
@@ -89,11 +93,11 @@ pub struct Catalog {
     pub region: String,
     /// Sorted by name; no two have the same.
     pub instance_types: Vec<InstanceType>,
-    /// Micro-dollars per GiB and month by EBS volume type (`gp3`), capacity alone. Never empty.
+    /// Micro-dollars per GiB and month by EBS volume type (`gp3`), capacity alone. Has `gp3` at least.
     pub ebs_prices: BTreeMap<String, i64>,
     /// Where all this comes from.
     pub provenance: Provenance,
-    /// The day of the On-Demand prices, `2026-07-20`: the age of the catalog as users should see it.
+    /// The day or minute of the On-Demand prices, as in [`Source::as_of`]: the age of the catalog as users should see it.
     pub prices_as_of: String,
 }
 
@@ -116,27 +120,51 @@ impl Catalog {
         self.instance_types.iter().flat_map(|instance_type| instance_type.offerings.iter().map(move |o| (instance_type, o)))
     }
 
-    /// Whether any Spot price is computed by a rule: every output that uses one has to say so.
+    /// Whether any price of that capacity type is an estimate: every output that uses one has to say so.
     #[must_use]
-    pub fn has_estimates(&self) -> bool {
-        self.offerings().any(|(_, offering)| offering.price_kind == PriceKind::Estimated)
+    pub fn has_estimates(&self, capacity_type: CapacityType) -> bool {
+        let estimated = |offering: &Offering| offering.price_kind == PriceKind::Estimated;
+        self.offerings().any(|(_, offering)| offering.capacity_type == capacity_type && estimated(offering))
     }
 
-    /// One line: what is in it, how old it is, and whether Spot prices are an estimate.
+    /// One line: what is in it, how old it is, and which prices are an estimate.
     #[must_use]
     pub fn summary(&self) -> String {
-        let spot = if self.has_estimates() {
-            format!("Spot prices are an ESTIMATE ({})", self.provenance.spot.origin)
+        let (on_demand, spot) = (&self.provenance.on_demand, &self.provenance.spot);
+        let on_demand = if self.has_estimates(CapacityType::OnDemand) {
+            format!("On-Demand prices are an ESTIMATE ({})", on_demand.origin)
         } else {
-            format!("Spot prices as of {}", self.provenance.spot.as_of)
+            format!("On-Demand prices as of {} ({})", self.prices_as_of, on_demand.origin)
         };
-        format!(
-            "{}: {} instance types in {} zones, On-Demand prices as of {} ({}), {spot}",
-            self.region,
-            self.instance_types.len(),
-            self.zones().len(),
-            self.prices_as_of,
-            self.provenance.on_demand.origin,
-        )
+        let spot = if self.has_estimates(CapacityType::Spot) {
+            format!("Spot prices are an ESTIMATE ({})", spot.origin)
+        } else {
+            format!("Spot prices as of {} ({})", spot.as_of, spot.origin)
+        };
+        let (types, zones) = (self.instance_types.len(), self.zones().len());
+        format!("{}: {types} instance types in {zones} zones, {on_demand}, {spot}", self.region)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A catalog of us-east-1 with these types, sorted by name, everything as of 2026-01-01.
+    pub(crate) fn catalog(instance_types: Vec<InstanceType>) -> Catalog {
+        let source = || Source { origin: "a test".to_owned(), as_of: "2026-01-01".to_owned() };
+        Catalog {
+            region: "us-east-1".to_owned(),
+            instance_types,
+            ebs_prices: BTreeMap::from([("gp3".to_owned(), 80_000)]),
+            provenance: Provenance {
+                instance_types: source(),
+                zones: source(),
+                on_demand: source(),
+                spot: source(),
+                ebs: source(),
+            },
+            prices_as_of: "2026-01-01".to_owned(),
+        }
     }
 }

@@ -41,19 +41,31 @@ impl UsdPerHour {
     /// `None` when the text is anything else (`NaN`, `-1`, `1e3`, ...) or above 10^9 dollars.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || whole.len() > 9 || !digits(whole) || !digits(fraction) {
-            return None;
-        }
-        let (kept, rest) = fraction.split_at(fraction.len().min(6));
-        if rest.bytes().any(|b| b != b'0') {
-            return None;
-        }
-        let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        let micros: i64 = format!("{kept:0<6}").parse().ok()?;
-        Some(Self(whole * 1_000_000 + micros))
+        let (micros, rest) = split_micros(text)?;
+        rest.bytes().all(|b| b == b'0').then_some(Self(micros))
     }
+
+    /// As [`Self::parse`], with as many decimals as there may be, rounded half up to the micro-dollar: for prices that others
+    /// write, where a finer one is no mistake.
+    #[must_use]
+    pub fn parse_rounded(text: &str) -> Option<Self> {
+        let (micros, rest) = split_micros(text)?;
+        let up = rest.bytes().next().is_some_and(|b| b >= b'5');
+        Some(Self(micros + i64::from(up)))
+    }
+}
+
+/// Whole micro-dollars of a decimal, and the digits that are finer.
+fn split_micros(text: &str) -> Option<(i64, &str)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || whole.len() > 9 || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let (kept, rest) = fraction.split_at(fraction.len().min(6));
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let micros: i64 = format!("{kept:0<6}").parse().ok()?;
+    Some((whole * 1_000_000 + micros, rest))
 }
 
 impl fmt::Display for UsdPerHour {
@@ -125,6 +137,14 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(UsdPerHour::parse(text).map(UsdPerHour::micros), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_finer_price_of_others_is_rounded() {
+        for (text, expected) in [("24.1534062000", 24_153_406), ("0.0000005", 1), ("0.00000049", 0), ("0.9999995", 1_000_000)] {
+            assert_eq!(UsdPerHour::parse_rounded(text).map(UsdPerHour::micros), Some(expected), "{text}");
+        }
+        assert_eq!(UsdPerHour::parse_rounded("-1"), None);
     }
 
     #[test]

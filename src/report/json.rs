@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Report, summary};
-use crate::domain::catalog::PriceKind;
+use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
@@ -264,7 +264,7 @@ impl PlanDocument {
             prices: PricesDocument {
                 source: report.catalog.provenance.on_demand.origin.clone(),
                 as_of: report.catalog.prices_as_of.clone(),
-                spot: if report.catalog.has_estimates() { "estimate" } else { "observed" }.to_owned(),
+                spot: if report.catalog.has_estimates(CapacityType::Spot) { "estimate" } else { "observed" }.to_owned(),
             },
             notices: report.notices.iter().cloned().chain(summary::estimate_warning(report)).collect(),
         }

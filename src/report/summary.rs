@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
-use crate::domain::catalog::PriceKind;
+use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference, WhyLeft};
 use crate::domain::resources::{ResourceName, Resources};
@@ -275,13 +275,16 @@ pub fn estimated_nodes(report: &Report<'_>) -> usize {
     report.plan.nodes.iter().filter(|node| node.offering.price_kind == PriceKind::Estimated).count()
 }
 
-/// What is loudly said where Spot prices are estimates; `None` when every price of the plan is a listed one.
+/// What is loudly said where prices are estimates; `None` when every price of the plan is a listed one.
 #[must_use]
 pub fn estimate_warning(report: &Report<'_>) -> Option<String> {
     let nodes = estimated_nodes(report);
     (nodes > 0).then(|| {
         let verb = if nodes == 1 { "has" } else { "have" };
-        format!("{} {verb} an ESTIMATED Spot price, not an observed one; give real prices with --catalog", count(nodes, "node"))
+        let estimated = report.plan.nodes.iter().filter(|node| node.offering.price_kind == PriceKind::Estimated);
+        let only_spot = estimated.map(|node| node.offering.capacity_type).all(|kind| kind == CapacityType::Spot);
+        let what = if only_spot { "Spot price" } else { "price" };
+        format!("{} {verb} an ESTIMATED {what}, not an observed one; give real prices with --catalog", count(nodes, "node"))
     })
 }
 

@@ -2,21 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Table, presets};
+use comfy_table::Table;
 
 use super::Report;
+use super::columns::{Style, aligned, paint};
 use super::summary::{self, Group};
 use crate::domain::resources::{ATTACHMENTS, ResourceName, Resources};
 use crate::domain::volume::EBS_DRIVER;
-
-/// How wide the output may be, and whether it may have colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// Columns of the terminal; `None` for as wide as it takes.
-    pub width: Option<u16>,
-    /// Bold and colours.
-    pub colour: bool,
-}
 
 /// Spaces between columns, and where the terminal is narrow.
 const GAPS: [u16; 2] = [2, 1];
@@ -120,24 +112,7 @@ fn table(groups: &[Group<'_>], report: &Report<'_>, style: Style) -> Table {
     let mut rows = cells(groups, report);
     let gap = squeeze(&mut rows, style.width);
     let titles = rows.remove(0);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if style.colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    table.set_header(titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
-    table.add_rows(rows);
-    for (index, title) in titles.iter().enumerate() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, gap));
-            if !WORDS.contains(&title.as_str()) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    table
+    aligned(&titles, rows, &WORDS, gap, style)
 }
 
 /// Takes columns away until the rows fit `width`; returns the gap between columns. What is indispensable stays, however narrow
@@ -205,11 +180,6 @@ fn unplaced(report: &Report<'_>, style: Style, text: &mut String) {
         let rest: usize = left.iter().skip(MOST_UNPLACED).map(|group| group.pods).sum();
         let _ = writeln!(text, "  ... and {} more; `-o json` lists them all", summary::count(rest, "pod"));
     }
-}
-
-/// `text` in an SGR style when colours are wanted.
-fn paint(style: Style, code: &str, text: &str) -> String {
-    if style.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-// Prints, as JSON, the tables of the Karpenter provider for AWS that no other registry has: On-Demand prices of one region,
-// branch interfaces and baseline network bandwidth by instance type.
+// Prints, as JSON, the tables of the Karpenter provider for AWS that no other registry has: On-Demand prices of one region and
+// of those of AWS GovCloud, branch interfaces and baseline network bandwidth by instance type.
 package main
 
 import (
@@ -14,6 +14,8 @@ import (
 type table struct {
 	// USD per hour.
 	OnDemand map[string]float64 `json:"on_demand"`
+	// USD per hour, by region.
+	OnDemandUSGov map[string]map[string]float64 `json:"on_demand_us_gov"`
 	// Branch interfaces; 0 for a type that cannot trunk. Types that are unknown to the VPC limits are missing.
 	BranchInterfaces map[string]int `json:"branch_interfaces"`
 	// Mbit/s.
@@ -25,9 +27,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: karpenter-tables REGION")
 		os.Exit(2)
 	}
-	out := table{map[string]float64{}, map[string]int{}, instancetype.InstanceTypeBandwidthMegabits}
+	out := table{
+		map[string]float64{}, map[string]map[string]float64{}, map[string]int{}, instancetype.InstanceTypeBandwidthMegabits,
+	}
 	for name, price := range pricing.InitialOnDemandPricesAWS[os.Args[1]] {
 		out.OnDemand[string(name)] = price
+	}
+	for region, prices := range pricing.InitialOnDemandPricesUSGov {
+		out.OnDemandUSGov[region] = map[string]float64{}
+		for name, price := range prices {
+			out.OnDemandUSGov[region][string(name)] = price
+		}
 	}
 	for name, limits := range instancetype.Limits {
 		out.BranchInterfaces[name] = 0

@@ -1,24 +1,33 @@
-//! Catalogs from files: the snapshot that is built in, and folders of the same form.
+//! Catalogs from files: the snapshot that is built in, and folders of the same form, read and written.
 //!
 //! The schema is in `pricing-cache/README.md`. Reading is strict: a plan on a catalog that was cut off, or in which a price is
 //! zero or in another unit, would be wrong without anyone noticing. So every type needs a line in every table, every zone must
-//! be known, and whatever is not as it should be is one error with its place and its mend.
+//! be known, and whatever is not as it should be is one error with its place and its mend. [`inspect`] alone reads on past a price
+//! that cannot be, to name them all.
 
+mod faults;
 mod instance_types;
+mod list_prices;
 mod offerings;
 mod properties;
+mod publishing;
 mod table;
+mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::adapters::files::catalog::faults::Faults;
 use crate::adapters::files::catalog::offerings::SpotPrices;
 use crate::adapters::files::catalog::properties::Properties;
 use crate::adapters::files::catalog::table::Table;
 use crate::domain::catalog::{Catalog, Provenance};
+
+pub use crate::adapters::files::catalog::list_prices::{ListPrices, list_prices};
+pub use crate::adapters::files::catalog::publishing::{PublishError, publish};
 
 const PROPERTIES: &str = "catalog.properties";
 const EBS: &str = "ebs.csv";
@@ -32,8 +41,10 @@ const FILES: [&str; 5] = [PROPERTIES, EBS, INSTANCE_TYPES, OFFERINGS, SPOT];
 /// A file of a catalog has a few hundred KiB; one above this is something else, and is not read.
 const LARGEST_FILE: u64 = 32 << 20;
 
-/// The volume types that a NodeClass may ask for.
+/// The volume types that a NodeClass may ask for: each has a line in [`EBS`], or the file was cut off.
 const VOLUME_TYPES: [&str; 7] = ["gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"];
+/// The volume type that every region sells, and that a NodeClass has when it names none.
+const DEFAULT_VOLUME_TYPE: &str = "gp3";
 
 /// Why a catalog cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -105,13 +116,20 @@ impl CatalogError {
 /// # Errors
 /// None for a build that passed its tests: they read it.
 pub fn embedded() -> Result<Catalog, CatalogError> {
-    parse(&[
+    let texts = [
         (PROPERTIES, include_str!("../../../pricing-cache/us-east-1/catalog.properties")),
         (EBS, include_str!("../../../pricing-cache/us-east-1/ebs.csv")),
         (INSTANCE_TYPES, include_str!("../../../pricing-cache/us-east-1/instance-types.csv")),
         (OFFERINGS, include_str!("../../../pricing-cache/us-east-1/offerings.csv")),
         (SPOT, include_str!("../../../pricing-cache/us-east-1/spot.csv")),
-    ])
+    ];
+    parse(&texts, &mut Faults::Refused)
+}
+
+/// Whether the folder `path` has the file that says of which region a catalog is.
+#[must_use]
+pub fn is_catalog(path: &Path) -> bool {
+    path.join(PROPERTIES).is_file()
 }
 
 /// The catalog in the folder `path`.
@@ -119,9 +137,26 @@ pub fn embedded() -> Result<Catalog, CatalogError> {
 /// # Errors
 /// A file that cannot be read, is above 32 MiB, or breaks the schema; the first one found.
 pub fn read(path: &Path) -> Result<Catalog, CatalogError> {
-    let load = |name| load(&path.join(name));
+    read_with(path, &mut Faults::Refused)
+}
+
+/// The catalog in the folder `path` without the prices that cannot be, and an error for each of those.
+///
+/// # Errors
+/// As [`read`], except that prices are no reason to stop.
+pub fn inspect(path: &Path) -> Result<(Catalog, Vec<CatalogError>), CatalogError> {
+    let mut faults = Faults::Collected(Vec::new());
+    let catalog = read_with(path, &mut faults)?;
+    Ok((catalog, faults.into_collected()))
+}
+
+fn read_with(path: &Path, faults: &mut Faults) -> Result<Catalog, CatalogError> {
+    // Publishing swaps a link. Followed once, it leads to five files of one catalog, whatever is published meanwhile.
+    let followed = if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) };
+    let folder = followed.map_err(|source| CatalogError::Unreadable { path: path.to_owned(), source })?;
+    let load = |name| load(&folder.join(name));
     let files = [load(PROPERTIES)?, load(EBS)?, load(INSTANCE_TYPES)?, load(OFFERINGS)?, load(SPOT)?];
-    parse(&files.each_ref().map(|(label, text)| (label.as_str(), text.as_str())))
+    parse(&files.each_ref().map(|(label, text)| (label.as_str(), text.as_str())), faults)
 }
 
 /// How errors name the file, and its text.
@@ -138,7 +173,7 @@ fn load(path: &Path) -> Result<(String, String), CatalogError> {
 }
 
 /// A catalog from names and texts of its files, in the order of [`FILES`].
-fn parse(files: &[(&str, &str); 5]) -> Result<Catalog, CatalogError> {
+fn parse(files: &[(&str, &str); 5], faults: &mut Faults) -> Result<Catalog, CatalogError> {
     let [properties, ebs, instance_types, offerings, spot] = *files;
     let properties = Properties::parse(properties.0, properties.1)?;
     let region = properties.get("region")?.to_owned();
@@ -149,30 +184,39 @@ fn parse(files: &[(&str, &str); 5]) -> Result<Catalog, CatalogError> {
         spot: properties.source("spot")?,
         ebs: properties.source("ebs")?,
     };
-    let spot_kind = properties.spot_kind()?;
-    let ebs_prices = ebs_prices(ebs)?;
+    let kinds = properties.price_kinds()?;
+    let ebs_prices = ebs_prices(ebs, faults)?;
     let mut types = instance_types::parse(instance_types)?;
-    let spot = SpotPrices::parse(spot, &region)?;
-    offerings::add(offerings, &spot, spot_kind, &mut types)?;
+    let spot = SpotPrices::parse(spot, &region, faults)?;
+    offerings::add(offerings, &spot, kinds, &mut types, faults)?;
     let prices_as_of = provenance.on_demand.as_of.clone();
     Ok(Catalog { region, instance_types: types.into_values().collect(), ebs_prices, provenance, prices_as_of })
 }
 
-fn ebs_prices((file, text): (&str, &str)) -> Result<BTreeMap<String, i64>, CatalogError> {
+fn ebs_prices((file, text): (&str, &str), faults: &mut Faults) -> Result<BTreeMap<String, i64>, CatalogError> {
     let table = Table::parse(file, text)?;
     let columns = table.columns(&["volume_type", "usd_per_gib_month"])?;
-    let mut prices = BTreeMap::new();
+    let (mut listed, mut prices) = (BTreeSet::new(), BTreeMap::new());
     for row in table.rows(&columns) {
         let volume_type = row.text("volume_type")?;
-        let micros = row.price("usd_per_gib_month")?.micros();
-        if prices.insert(volume_type.to_owned(), micros).is_some() {
+        if !listed.insert(volume_type) {
             return Err(row.wrong("volume_type", &format!("`{volume_type}` is there twice"), "remove one of the lines"));
         }
+        if let Some(price) = faults.or_without(row.price_if_given("usd_per_gib_month"))? {
+            prices.insert(volume_type.to_owned(), price.micros());
+        }
     }
-    match VOLUME_TYPES.iter().find(|volume_type| !prices.contains_key(**volume_type)) {
-        Some(missing) => Err(CatalogError::file(file, &format!("no price for `{missing}`"), "add its line")),
-        None => Ok(prices),
+    if let Some(missing) = VOLUME_TYPES.iter().find(|volume_type| !listed.contains(**volume_type)) {
+        return Err(CatalogError::file(
+            file,
+            &format!("no line for `{missing}`"),
+            "add it, with an empty cell if it is not sold",
+        ));
     }
+    if !prices.contains_key(DEFAULT_VOLUME_TYPE) {
+        return Err(CatalogError::file(file, &format!("no price for `{DEFAULT_VOLUME_TYPE}`"), "fill it in"));
+    }
+    Ok(prices)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::domain::instance_type::{Architecture, Device, InstanceType, Network};
 /// Upper limit of every count, bandwidth and size in the tables: far above what EC2 sells, far below an overflow.
 const LARGEST_NUMBER: i64 = 1_000_000_000;
 
-const COLUMNS: [&str; 28] = [
+/// Every column, in the order of writing; reading finds them by name.
+pub(super) const ALL_COLUMNS: [&str; 30] = [
     "instance_type",
     "architecture",
     "vcpus",
@@ -38,12 +39,17 @@ const COLUMNS: [&str; 28] = [
     "gpus",
     "accelerators",
     "neuron_devices",
+    "ebs_attachments",
+    "ebs_attachments_shared",
 ];
+
+/// The columns that a table cannot go without: the first ones of [`ALL_COLUMNS`].
+const REQUIRED_COLUMNS: usize = 28;
 
 /// Types by name, without offerings.
 pub(super) fn parse((file, text): (&str, &str)) -> Result<BTreeMap<String, InstanceType>, CatalogError> {
     let table = Table::parse(file, text)?;
-    let columns = table.columns(&COLUMNS)?;
+    let columns = table.columns(&ALL_COLUMNS[..REQUIRED_COLUMNS])?;
     let mut types = BTreeMap::new();
     for row in table.rows(&columns) {
         let instance_type = instance_type(&row)?;
@@ -136,4 +142,47 @@ fn devices(row: &Row<'_>, column: &str) -> Result<Vec<Device>, CatalogError> {
         let mend = "write `name:manufacturer:count:memory in MiB:cores`, several with `;` between";
         row.wrong(column, &format!("`{text}` is no list of devices"), mend)
     })
+}
+
+/// The line of a type: a cell for each of [`ALL_COLUMNS`].
+pub(super) fn cells(of: &InstanceType) -> Vec<String> {
+    let optional = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let cards: Vec<String> = of.network.interfaces_per_card.iter().map(ToString::to_string).collect();
+    vec![
+        of.name.clone(),
+        of.architecture.as_str().to_owned(),
+        of.vcpus.to_string(),
+        of.memory_mib.to_string(),
+        of.cpu_manufacturer.clone(),
+        of.clock_mhz.to_string(),
+        of.hypervisor.clone(),
+        of.bare_metal.to_string(),
+        of.burstable.to_string(),
+        of.current_generation.to_string(),
+        of.on_demand.to_string(),
+        of.spot.to_string(),
+        of.nested_virtualization.to_string(),
+        of.enclaves.to_string(),
+        cards.join(" "),
+        of.network.default_card.to_string(),
+        of.network.ipv4_per_interface.to_string(),
+        of.network.ena.to_string(),
+        of.network.efa_interfaces.to_string(),
+        of.network.branch_interfaces.to_string(),
+        of.network.encryption_in_transit.to_string(),
+        optional(of.network.bandwidth_mbps),
+        optional(of.ebs_bandwidth_mbps),
+        optional(of.instance_store_gb),
+        of.instance_store_nvme.to_string(),
+        device_cell(&of.gpus),
+        device_cell(&of.accelerators),
+        device_cell(&of.neuron_devices),
+        optional(of.ebs_attachments),
+        of.ebs_attachments_shared.to_string(),
+    ]
+}
+
+fn device_cell(devices: &[Device]) -> String {
+    let text = |of: &Device| format!("{}:{}:{}:{}:{}", of.name, of.manufacturer, of.count, of.memory_mib, of.cores);
+    devices.iter().map(text).collect::<Vec<_>>().join(";")
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::adapters::files::catalog::faults::Faults;
+use crate::adapters::files::catalog::properties::PriceKinds;
 use crate::adapters::files::catalog::table::{Row, Table};
 use crate::adapters::files::catalog::{CatalogError, INSTANCE_TYPES, OFFERINGS, SPOT};
-use crate::domain::catalog::{CapacityType, Offering, PriceKind};
+use crate::domain::catalog::{CapacityType, Offering};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::money::UsdPerHour;
 
@@ -17,7 +19,7 @@ pub(super) struct SpotPrices<'a> {
 }
 
 impl<'a> SpotPrices<'a> {
-    pub(super) fn parse((file, text): (&'a str, &str), region: &str) -> Result<Self, CatalogError> {
+    pub(super) fn parse((file, text): (&'a str, &str), region: &str, faults: &mut Faults) -> Result<Self, CatalogError> {
         let table = Table::parse(file, text)?;
         let columns = table.columns(&["instance_type"])?;
         let zones: BTreeSet<String> = table.names_after_the_first().iter().cloned().collect();
@@ -30,7 +32,7 @@ impl<'a> SpotPrices<'a> {
             let name = row.text("instance_type")?;
             let mut prices = BTreeMap::new();
             for zone in &zones {
-                if let Some(price) = row.price_if_given(zone)? {
+                if let Some(price) = faults.or_without(row.price_if_given(zone))? {
                     prices.insert(zone.clone(), price);
                 }
             }
@@ -46,8 +48,9 @@ impl<'a> SpotPrices<'a> {
 pub(super) fn add(
     (file, text): (&str, &str),
     spot: &SpotPrices<'_>,
-    spot_kind: PriceKind,
+    kinds: PriceKinds,
     types: &mut BTreeMap<String, InstanceType>,
+    faults: &mut Faults,
 ) -> Result<(), CatalogError> {
     if let Some(name) = spot.by_type.keys().find(|name| !types.contains_key(*name)) {
         let problem = format!("`{name}` is not in {INSTANCE_TYPES}");
@@ -65,18 +68,18 @@ pub(super) fn add(
         if !seen.insert(name) {
             return Err(row.wrong("instance_type", &format!("`{name}` is there twice"), "remove one of the lines"));
         }
-        let on_demand = row.price("usd_per_hour")?;
+        let on_demand = faults.or_without(row.price_if_given("usd_per_hour"))?;
         let sold_in = zones_of(&row, spot)?;
         let spot_prices = spot_prices_of(instance_type, spot, &sold_in)?;
         for zone in sold_in {
             let mut offer = |capacity_type, price, price_kind| {
                 instance_type.offerings.push(Offering { zone: zone.to_owned(), capacity_type, price, price_kind });
             };
-            if instance_type.on_demand {
-                offer(CapacityType::OnDemand, on_demand, PriceKind::Listed);
+            if let Some(price) = on_demand.filter(|_| instance_type.on_demand) {
+                offer(CapacityType::OnDemand, price, kinds.on_demand);
             }
             if let Some(price) = spot_prices.and_then(|prices| prices.get(zone)) {
-                offer(CapacityType::Spot, *price, spot_kind);
+                offer(CapacityType::Spot, *price, kinds.spot);
             }
         }
     }

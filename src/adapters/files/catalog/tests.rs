@@ -37,7 +37,7 @@ fn broken(file: &str, from: &str, to: &str) -> String {
         assert!(name != file || text.contains(from), "{file} has no {from:?}");
         (name, if name == file { text.replacen(from, to, 1) } else { text.to_owned() })
     });
-    match parse(&texts.each_ref().map(|(name, text)| (*name, text.as_str()))) {
+    match parse(&texts.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused) {
         Ok(_) => "no error".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -45,7 +45,7 @@ fn broken(file: &str, from: &str, to: &str) -> String {
 
 #[test]
 fn reads_what_the_files_say() {
-    let catalog = parse(&VALID).expect("the catalog is valid");
+    let catalog = parse(&VALID, &mut Faults::Refused).expect("the catalog is valid");
     assert_eq!((catalog.region.as_str(), catalog.prices_as_of.as_str()), ("eu-west-1", "2026-01-04"));
     assert_eq!(catalog.ebs_prices["gp3"], 88_000);
     assert_eq!(catalog.provenance.spot.origin, "d");
@@ -73,14 +73,14 @@ fn a_file_that_was_cut_off_anywhere_is_refused() {
         for end in 0..text.len() {
             let mut files = VALID;
             files[at].1 = &text[..end];
-            assert!(parse(&files).is_err(), "{name} cut to {end} of {} bytes", text.len());
+            assert!(parse(&files, &mut Faults::Refused).is_err(), "{name} cut to {end} of {} bytes", text.len());
         }
     }
 }
 
 #[test]
 fn a_price_that_cannot_be_is_refused_with_its_place() {
-    for price in ["NaN", "inf", "-1", "0", "0.0000", "1e3", "1000.01", "", "0.00000001", "1,0"] {
+    for price in ["NaN", "inf", "-1", "0", "0.0000", "1e3", "1000.01", "0.00000001", "1,0"] {
         let said = broken("offerings.csv", "0.0046", price);
         assert!(said.starts_with("offerings.csv:3: "), "{price:?}: {said}");
     }
@@ -184,12 +184,13 @@ fn every_other_fault_is_named_with_place_and_mend() {
             "true,true,yes,false,true,15",
             "instance-types.csv:2: column `spot`: `yes` is neither true nor false; write one of the two",
         ),
-        ("ebs.csv", "gp3,0.088\n", "", "ebs.csv: no price for `gp3`; add its line"),
+        ("ebs.csv", "gp3,0.088\n", "", "ebs.csv: no line for `gp3`; add it, with an empty cell if it is not sold"),
         (
             "catalog.properties",
             "2026-01-04",
             "yesterday",
-            "catalog.properties:8: column `on_demand.as_of`: `yesterday` cannot be here; write a day as 2026-07-20",
+            "catalog.properties:8: column `on_demand.as_of`: `yesterday` cannot be here; write a day as 2026-07-20, or a minute in UTC as \
+             2026-07-20T13:05Z",
         ),
         (
             "catalog.properties",
@@ -227,4 +228,68 @@ fn a_file_of_200_mb_is_refused_unread() {
     spot.set_len(200 << 20).expect("a sparse file takes no room");
     let said = read(folder.path()).map(|_| ()).expect_err("it is too large").to_string();
     assert!(said.ends_with("spot.csv: larger than 32 MiB, so it is no catalog; name another folder"), "{said}");
+}
+
+#[test]
+fn what_is_written_is_what_the_rebuild_tool_writes() {
+    let embedded = embedded().expect("the embedded catalog is valid");
+    let texts = writing::texts(&embedded).expect("memory takes it");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pricing-cache/us-east-1");
+    for (name, text) in texts {
+        let committed = std::fs::read_to_string(folder.join(name)).expect("the file is committed");
+        assert!(text == committed, "{name} is not written as it was read");
+    }
+}
+
+#[test]
+fn a_type_without_an_on_demand_price_is_sold_on_the_spot_market_alone() {
+    let files = VALID.map(|(name, text)| (name, text.replace("t4g.nano,0.0046,", "t4g.nano,,")));
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let catalog = parse(&files, &mut Faults::Refused).expect("the price may be absent");
+    let offerings = &catalog.get("t4g.nano").expect("it is there").offerings;
+    assert_eq!(offerings.iter().map(|o| o.capacity_type).collect::<Vec<_>>(), [CapacityType::Spot]);
+    let written = writing::texts(&catalog).expect("memory takes it");
+    let read = parse(&written.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
+    assert_eq!(read.expect("it is valid"), catalog);
+}
+
+#[test]
+fn a_volume_type_that_the_region_does_not_sell_has_an_empty_cell() {
+    let files = VALID.map(|(name, text)| (name, text.replace("io2,0.138", "io2,")));
+    let catalog = parse(&files.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
+    let catalog = catalog.expect("the price may be absent");
+    assert!(!catalog.ebs_prices.contains_key("io2"));
+    let written = writing::texts(&catalog).expect("memory takes it");
+    let read = parse(&written.each_ref().map(|(name, text)| (*name, text.as_str())), &mut Faults::Refused);
+    assert_eq!(read.expect("it is valid"), catalog);
+    assert_eq!(broken("ebs.csv", "gp3,0.088", "gp3,"), "ebs.csv: no price for `gp3`; fill it in");
+}
+
+#[test]
+fn an_inspection_names_every_price_that_cannot_be() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for (name, text) in VALID {
+        let text = text.replace("0.0046", "0").replace(",10.5", ",NaN").replace("st1,0.05\n", "st1,-1\n");
+        std::fs::write(folder.path().join(name), text).expect("the folder takes files");
+    }
+    let (catalog, faults) = inspect(folder.path()).expect("only prices are wrong");
+    let places: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(places.len(), 3, "{places:?}");
+    for (place, expected) in places.iter().zip(["ebs.csv:7: ", "spot.csv:2: ", "offerings.csv:3: "]) {
+        assert!(place.contains(expected), "{place}");
+    }
+    assert_eq!(catalog.offerings().count(), 2);
+    assert!(read(folder.path()).is_err());
+}
+
+#[test]
+fn on_demand_prices_may_be_estimates_and_times_may_have_minutes() {
+    let changed =
+        VALID[0].1.replace("on_demand.as_of = 2026-01-04", "on_demand.as_of = 2026-01-04T23:59Z\non_demand.kind = estimate");
+    let files = VALID.map(|(name, text)| (name, if name == VALID[0].0 { changed.as_str() } else { text }));
+    let catalog = parse(&files, &mut Faults::Refused).expect("it is valid");
+    assert_eq!(catalog.prices_as_of, "2026-01-04T23:59Z");
+    assert!(catalog.has_estimates(CapacityType::OnDemand) && !catalog.has_estimates(CapacityType::Spot));
+    assert!(catalog.summary().contains("On-Demand prices are an ESTIMATE (c), Spot prices as of 2026-01-05 (d)"));
+    assert!(broken("catalog.properties", "2026-01-04", "2026-01-04T24:00Z").contains("cannot be here; write a day as"));
 }

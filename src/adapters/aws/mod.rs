@@ -1,0 +1,22 @@
+//! AWS: the catalog of a region as it is now, from EC2 and the Price List.
+//!
+//! [`refresh()`] asks for several regions at once. Each region is one consistent answer or one [`FetchError`]: nothing here writes,
+//! so a call that fails costs nothing but the time. What is asked, and how answers become a
+//! [`Catalog`](crate::domain::catalog::Catalog), follows the AWS provider of Karpenter v1.15.1 (filters, endpoint regions, which
+//! prices count); `docs/catalog.md` says where it does not.
+
+mod assembly;
+mod error;
+mod instance_types;
+mod partition;
+mod price_list;
+mod refresh;
+mod session;
+mod spot_prices;
+mod substitutes;
+mod zones;
+
+pub use assembly::Fetched;
+pub use error::{FetchError, Problem};
+pub use refresh::{Request, Step, refresh};
+pub use session::Access;

@@ -1,0 +1,180 @@
+//! The refresh: all calls of all regions at once, within the limit on requests, each region complete or an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use futures_util::stream::FuturesUnordered;
+
+use super::assembly::{Answers, Fetched, Listed, SpotPrices, assemble};
+use super::error::{FetchError, Problem};
+use super::partition::PriceList;
+use super::price_list::{self, Prices, Wanted};
+use super::session::{Access, Session};
+use super::{instance_types, spot_prices, substitutes, zones};
+use crate::adapters::files::catalog;
+use crate::domain::catalog::{Catalog, PriceKind, Source};
+
+/// What to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Regions, each once.
+    pub regions: Vec<String>,
+    /// How AWS is reached.
+    pub access: Access,
+    /// Whether there is no way to the Price List, which has no endpoint inside a VPC.
+    pub isolated_vpc: bool,
+}
+
+/// How far a region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This many calls will be made, counting each with all its pages.
+    Planned(u64),
+    /// A page came with this many entries.
+    Page {
+        /// The call.
+        call: &'static str,
+        /// Entries on it.
+        entries: usize,
+    },
+    /// A call has all its pages.
+    Done {
+        /// The call.
+        call: &'static str,
+    },
+}
+
+/// Tells how far one region is.
+pub(super) struct Progress<'a> {
+    region: &'a str,
+    tell: &'a dyn Fn(&str, Step),
+}
+
+impl Progress<'_> {
+    fn planned(&self, calls: usize) {
+        (self.tell)(self.region, Step::Planned(calls as u64));
+    }
+
+    pub(super) fn page(&self, call: &'static str, entries: usize) {
+        (self.tell)(self.region, Step::Page { call, entries });
+    }
+
+    pub(super) fn done(&self, call: &'static str) {
+        (self.tell)(self.region, Step::Done { call });
+    }
+}
+
+/// Asks AWS for the catalogs of the regions.
+///
+/// `last_good` is the catalog of a region that a refresh wrote before, whose On-Demand prices serve where there is no Price List.
+/// `tell` hears how far each region is, and `done` gets each region as soon as it is complete or has failed, in no set order.
+///
+/// # Errors
+/// When there are no credentials, or the system refuses what a network client needs: then no region was asked for.
+pub fn refresh(
+    request: &Request,
+    now: &str,
+    last_good: &dyn Fn(&str) -> Option<Catalog>,
+    tell: &dyn Fn(&str, Step),
+    done: &mut dyn FnMut(&str, Result<Fetched, FetchError>),
+) -> Result<(), FetchError> {
+    let Some(first) = request.regions.first() else { return Ok(()) };
+    let refused = |problem: &dyn std::fmt::Display| FetchError::new(first, "starting", Problem::Other, problem);
+    let tables = catalog::embedded().map_err(|problem| refused(&problem))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|problem| refused(&problem))?;
+    runtime.block_on(async {
+        let session = Session::open(&request.access, first).await?;
+        let of_region = |region| {
+            let price_list = if request.isolated_vpc { PriceList::None } else { PriceList::of(region) };
+            let job = Job { session: &session, tables: &tables, region, now, price_list, last_good: last_good(region) };
+            async move { (region, job.run(&Progress { region, tell }).await) }
+        };
+        let mut regions: FuturesUnordered<_> = request.regions.iter().map(|region| of_region(region.as_str())).collect();
+        while let Some((region, fetched)) = regions.next().await {
+            done(region, fetched);
+        }
+        Ok(())
+    })
+}
+
+/// One region.
+struct Job<'a> {
+    session: &'a Session,
+    tables: &'a Catalog,
+    region: &'a str,
+    now: &'a str,
+    price_list: PriceList,
+    last_good: Option<Catalog>,
+}
+
+impl Job<'_> {
+    async fn run(&self, progress: &Progress<'_>) -> Result<Fetched, FetchError> {
+        let (session, region) = (self.session, self.region);
+        let price_list_calls = if self.price_list == PriceList::None { 0 } else { 3 };
+        progress.planned(2 + price_list_calls);
+        let mut notices = Vec::new();
+        let (facts, (zones, spot), listed) = tokio::try_join!(
+            instance_types::fetch(session, region, self.tables, progress),
+            self.zones_and_spot_prices(progress),
+            self.listed(&mut notices, progress),
+        )?;
+        let (region, as_of) = (region.to_owned(), self.now.to_owned());
+        Ok(assemble(Answers { region, as_of, facts, zones, listed, spot, notices }))
+    }
+
+    /// Spot prices are asked for by zone, so the zones come first.
+    async fn zones_and_spot_prices(&self, progress: &Progress<'_>) -> Result<(zones::Zones, SpotPrices), FetchError> {
+        let (session, region) = (self.session, self.region);
+        let zones = zones::fetch(session, region, progress).await?;
+        let names: BTreeSet<&String> = zones.values().flatten().collect();
+        progress.planned(names.len());
+        let of_zone = |zone: String| async move {
+            let prices = spot_prices::fetch(session, region, &zone, progress).await?;
+            Ok::<_, FetchError>((zone, prices))
+        };
+        let prices: SpotPrices = try_join_all(names.into_iter().cloned().map(of_zone)).await?.into_iter().collect();
+        if prices.values().all(BTreeMap::is_empty) {
+            return Err(FetchError::new(region, spot_prices::CALL, Problem::Empty, "no Spot price in any zone"));
+        }
+        Ok((zones, prices))
+    }
+
+    /// On-Demand and EBS prices: from the Price List, or, where there is none, the best of what is known.
+    async fn listed(&self, notices: &mut Vec<String>, progress: &Progress<'_>) -> Result<Listed, FetchError> {
+        let PriceList::At { endpoint, currency } = self.price_list else {
+            let listed = substitutes::listed(self.region, self.last_good.as_ref(), self.tables)?;
+            notices.push(listed.notice(self.region));
+            return Ok(listed);
+        };
+        let (session, region) = (self.session, self.region);
+        let ask = |wanted| price_list::fetch(session, region, (endpoint, currency), wanted, progress);
+        let (mut instances, bare_metal, volumes) =
+            tokio::try_join!(ask(Wanted::Shared), ask(Wanted::BareMetal), ask(Wanted::Volumes))?;
+        instances.extend(bare_metal);
+        for (what, prices) in [("instances", &instances), ("EBS volumes", &volumes)] {
+            if !prices.left_out.is_empty() {
+                notices.push(format!("the Price List has {what} whose price was not taken{}", prices.left_out_text()));
+            }
+        }
+        let source = Source { origin: origin(currency), as_of: self.now.to_owned() };
+        Ok(Listed {
+            on_demand: instances.by_name,
+            kind: PriceKind::Listed,
+            on_demand_source: source.clone(),
+            ebs: micros(volumes),
+            ebs_source: source,
+        })
+    }
+}
+
+fn origin(currency: &str) -> String {
+    match currency {
+        "USD" => "AWS Price List".to_owned(),
+        other => format!("AWS Price List, all amounts in {other} although they are shown with a dollar sign"),
+    }
+}
+
+fn micros(prices: Prices) -> BTreeMap<String, i64> {
+    prices.by_name.into_iter().map(|(name, price)| (name, price.micros())).collect()
+}
