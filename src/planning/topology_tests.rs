@@ -357,13 +357,14 @@ fn zones_and_nodes_at_once() {
     assert!(planned.plan.nodes.iter().all(|node| node.pods.iter().filter(|&&pod| pod < 4).count() <= 1));
 }
 
-/// So many clusters, the same in every run; `PROPTEST_RNG_SEED` asks for others.
+/// So many clusters, the same in every run; `PROPTEST_RNG_SEED` asks for others, `PROPTEST_CASES` for more.
 pub(super) fn repeatable(cases: u32) -> ProptestConfig {
     let asked = ProptestConfig::default();
     let rng_seed = match asked.rng_seed {
         RngSeed::Random => RngSeed::Fixed(20_261_124),
         fixed @ RngSeed::Fixed(_) => fixed,
     };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { cases };
     ProptestConfig { cases, rng_seed, failure_persistence: None, ..asked }
 }
 
@@ -700,7 +701,8 @@ proptest! {
         prop_assume!(with.plan.unplaced.is_empty());
         let mut fewer = pods;
         for (_, spec) in &mut fewer {
-            let dropped = spec.spreads.pop().is_some() || spec.apart.pop().is_some() || spec.near.pop().is_some();
+            let between = spec.spreads.pop().is_some() || spec.apart.pop().is_some() || spec.near.pop().is_some();
+            let dropped = between || spec.atomic_group.take().is_some();
             spec.host_ports.truncate(if dropped { 1 } else { 0 });
         }
         let without = planned_within(&cluster(vec![small_pool()], &fewer), 10_000);
