@@ -69,6 +69,8 @@ fn a_group_is_placed_whole_or_not_at_all() {
         first.reasons,
         ["is placed only with all 3 pods of its atomic group default/g0, and there is no room for all of them together"]
     );
+    // The bound is that of the pod that has a place: nothing has to be planned twice for a group.
+    assert_eq!(planned.plan.bound, planned.plan.cost);
     // What places two of them is seen.
     let mut broken = planned.clone();
     broken.plan.unplaced.retain(|left| left.pod == 2);
@@ -107,6 +109,7 @@ fn a_group_is_whole_across_tiers() {
         let cluster = cluster(vec![heavy, limited("light", &["m5.xlarge"], nodes)], &group);
         let planned = solved(&cluster);
         assert_eq!(planned.plan.unplaced.iter().map(|left| left.pod).collect::<Vec<_>>(), left);
+        assert!(planned.plan.bound > UsdPerHour::ZERO, "{nodes} nodes");
     }
 }
 

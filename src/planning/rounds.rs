@@ -40,7 +40,7 @@ pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn 
     loop {
         let budget = budgets.next().filter(|_| best.is_none());
         let last = budget.is_none();
-        if last && best.is_none() {
+        if last && by_pool && best.is_none() {
             rounds.join();
         }
         let made = rounds.solve(budget.unwrap_or(1_000), observer)?;
