@@ -289,6 +289,7 @@ fn instance_type(entry: &TypeEntry) -> Fallible<InstanceType> {
         gpus,
         accelerators: Vec::new(),
         neuron_devices: if neuron { vec![device("neuron", "AWS", 1, 1)] } else { Vec::new() },
+        zones: entry.zones.iter().cloned().collect(),
         offerings,
     })
 }

@@ -3,11 +3,12 @@
 //! ```text
 //! allocatable = capacity - kubeReserved - systemReserved - evictionHard     per resource, at least 0
 //! ```
-//! The formulas are those of the AWS provider v1.15.1 (`pkg/providers/instancetype/types.go`) with the controller's default
-//! options: no reserved ENIs, and [`VM_MEMORY_OVERHEAD_PER_MILLE`] of the memory kept by hypervisor and firmware. Expressions
-//! in kubelet settings (gate `NodeClassCEL`) are off there by default and unknown here.
+//! The formulas are those of the AWS provider v1.15.1 (`pkg/providers/instancetype/types.go`), its options being
+//! [`InstanceSettings`]; `docs/allocatable.md` compares the results with its documentation. Expressions in kubelet settings (gate
+//! `NodeClassCEL`) are off there by default and unknown here. What NodeOverlays add is in [`crate::domain::node_overlay`].
 
 use crate::domain::catalog::Catalog;
+use crate::domain::instance_settings::InstanceSettings;
 use crate::domain::instance_type::{Architecture, Device, InstanceType};
 use crate::domain::labels;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
@@ -20,10 +21,6 @@ use crate::domain::volume::EBS_DRIVER;
 const MIB: i64 = 1 << 20;
 /// Bytes of a GiB.
 const GIB: i64 = 1 << 30;
-
-/// Share of an instance's memory that never reaches the node, in thousandths (the option `VM_MEMORY_OVERHEAD_PERCENT` = 0.075).
-/// Smaller, and pods planned on a node may not fit when it comes up; larger, and memory that is paid for stays empty.
-pub const VM_MEMORY_OVERHEAD_PER_MILLE: i64 = 75;
 
 /// Memory that Arm instances reserve for contiguous allocation before the node sees it, in MiB.
 const ARM_RESERVED_MIB: i64 = 64;
@@ -40,7 +37,7 @@ const DEFAULT_VOLUME_TYPE: &str = "gp3";
 
 /// Resources of a node of `instance_type` before anything is reserved.
 #[must_use]
-pub fn capacity(instance_type: &InstanceType, node_class: &NodeClass) -> Resources {
+pub fn capacity(instance_type: &InstanceType, node_class: &NodeClass, settings: &InstanceSettings) -> Resources {
     let network = &instance_type.network;
     let gpus_of = |manufacturer: &str| -> i64 {
         instance_type.gpus.iter().filter(|gpu| gpu.manufacturer == manufacturer).map(|gpu| gpu.count).sum()
@@ -54,9 +51,9 @@ pub fn capacity(instance_type: &InstanceType, node_class: &NodeClass) -> Resourc
     };
     Resources::new()
         .with(ResourceName::CPU, instance_type.vcpus * 1000)
-        .with(ResourceName::MEMORY, memory(instance_type))
+        .with(ResourceName::MEMORY, memory(instance_type, node_class, settings))
         .with(ResourceName::EPHEMERAL_STORAGE, ephemeral_storage(instance_type, node_class))
-        .with(ResourceName::PODS, pods(instance_type, node_class))
+        .with(ResourceName::PODS, pods(instance_type, node_class, settings))
         .with("vpc.amazonaws.com/pod-eni", network.branch_interfaces)
         .with("vpc.amazonaws.com/efa", efas)
         .with("vpc.amazonaws.com/PrivateIPv4Address", private_ipv4)
@@ -69,9 +66,9 @@ pub fn capacity(instance_type: &InstanceType, node_class: &NodeClass) -> Resourc
 
 /// Resources of a node of `instance_type` that pods, DaemonSets included, may ask for.
 #[must_use]
-pub fn allocatable(instance_type: &InstanceType, node_class: &NodeClass) -> Resources {
-    let capacity = capacity(instance_type, node_class);
-    let mut reserved = kube_reserved(instance_type, node_class);
+pub fn allocatable(instance_type: &InstanceType, node_class: &NodeClass, settings: &InstanceSettings) -> Resources {
+    let capacity = capacity(instance_type, node_class, settings);
+    let mut reserved = kube_reserved(instance_type, node_class, settings);
     for (name, amount) in &node_class.kubelet.system_reserved {
         reserved.set(name, reserved.get(name).saturating_add(*amount));
     }
@@ -143,31 +140,34 @@ fn has_interfaces(instance_type: &InstanceType, node_class: &NodeClass) -> bool 
             && efa_only <= network.efa_interfaces)
 }
 
-/// Bytes of memory that the node sees.
-fn memory(instance_type: &InstanceType) -> i64 {
-    let for_architecture = match instance_type.architecture {
-        Architecture::Amd64 => instance_type.memory_mib,
-        Architecture::Arm64 => instance_type.memory_mib - ARM_RESERVED_MIB,
+/// Bytes of memory that the node sees: what nodes like it reported, or else the type's less the overhead, which is rounded up to a MiB.
+fn memory(instance_type: &InstanceType, node_class: &NodeClass, settings: &InstanceSettings) -> i64 {
+    let estimate = || {
+        let for_architecture = match instance_type.architecture {
+            Architecture::Amd64 => instance_type.memory_mib,
+            Architecture::Arm64 => instance_type.memory_mib - ARM_RESERVED_MIB,
+        };
+        let overhead = div_ceil(for_architecture * settings.vm_memory_overhead.per_million(), 1_000_000);
+        (for_architecture - overhead).max(0) * MIB
     };
-    let overhead = div_ceil(for_architecture * VM_MEMORY_OVERHEAD_PER_MILLE, 1000);
-    (for_architecture - overhead).max(0) * MIB
+    settings.discovered_memory.get(&instance_type.name, &node_class.images.identity).unwrap_or_else(estimate)
 }
 
-/// Pods that the VPC CNI can give an address: every usable interface of the default card has one address of its own, and two
-/// pods of the host network come on top.
-fn interface_limited_pods(instance_type: &InstanceType, node_class: &NodeClass) -> i64 {
+/// Pods that the VPC CNI can give an address where `reserved` interfaces give none: every usable interface of the default card has one
+/// address of its own, and two pods of the host network come on top. Prefixes in place of addresses are told by `maxPods` alone.
+fn interface_limited_pods(instance_type: &InstanceType, node_class: &NodeClass, reserved: i64) -> i64 {
     let network = &instance_type.network;
     let efa_only = node_class.network_interfaces.iter().filter(|interface| interface.card == 0 && interface.efa_only).count();
-    let usable = (network.default_card_interfaces() - as_amount(efa_only)).max(0);
+    let usable = (network.default_card_interfaces() - reserved.saturating_add(as_amount(efa_only))).max(0);
     if usable == 0 { 0 } else { usable * (network.ipv4_per_interface - 1) + 2 }
 }
 
 /// Pod slots.
-fn pods(instance_type: &InstanceType, node_class: &NodeClass) -> i64 {
+fn pods(instance_type: &InstanceType, node_class: &NodeClass, settings: &InstanceSettings) -> i64 {
     let family = node_class.ami_family;
     let count = match node_class.kubelet.max_pods {
         Some(max_pods) => max_pods,
-        None if family.windows_build().is_none() => interface_limited_pods(instance_type, node_class),
+        None if family.windows_build().is_none() => interface_limited_pods(instance_type, node_class, settings.reserved_enis),
         None => DEFAULT_MAX_PODS,
     };
     match node_class.kubelet.pods_per_core {
@@ -179,11 +179,13 @@ fn pods(instance_type: &InstanceType, node_class: &NodeClass) -> i64 {
 }
 
 /// What the kubelet keeps for itself and the container runtime.
-fn kube_reserved(instance_type: &InstanceType, node_class: &NodeClass) -> Resources {
-    // Most images compute the memory from the interfaces, whatever `maxPods` says; these two kinds from the resolved pods.
+fn kube_reserved(instance_type: &InstanceType, node_class: &NodeClass, settings: &InstanceSettings) -> Resources {
+    // Most images compute the memory from all interfaces, whatever `maxPods` and the reserved ones say; the others from the pods.
     let counted = match node_class.ami_family {
-        AmiFamily::Al2 | AmiFamily::Al2023 | AmiFamily::Custom => interface_limited_pods(instance_type, node_class),
-        _ => pods(instance_type, node_class),
+        AmiFamily::Al2 | AmiFamily::Al2023 | AmiFamily::Custom => interface_limited_pods(instance_type, node_class, 0),
+        AmiFamily::Bottlerocket | AmiFamily::Windows2019 | AmiFamily::Windows2022 | AmiFamily::Windows2025 => {
+            pods(instance_type, node_class, settings)
+        }
     };
     let mut reserved = Resources::new()
         .with(ResourceName::CPU, kube_reserved_cpu(instance_type.vcpus))
@@ -229,8 +231,8 @@ fn ephemeral_storage(instance_type: &InstanceType, node_class: &NodeClass) -> i6
         None if node_class.ami_family == AmiFamily::Custom => given.last().and_then(|device| device.size),
         None => {
             let pods_write_to = node_class.ami_family.ephemeral_device();
-            let mapped = given.iter().find(|device| device.device_name.as_deref() == pods_write_to);
-            mapped.and_then(|device| device.size)
+            let mut mapped = given.iter().filter(|device| device.device_name.as_deref() == pods_write_to);
+            mapped.find_map(|device| device.size)
         }
     };
     explicit.unwrap_or_else(|| node_class.ami_family.ephemeral_volume())

@@ -47,6 +47,24 @@ pub enum PriceKind {
     Listed,
     /// Computed by a rule; not an observation.
     Estimated,
+    /// What a NodeOverlay says, or makes of a listed price. In plans only: catalogs know no overlays.
+    Overlaid,
+    /// What a NodeOverlay makes of an estimated price.
+    OverlaidEstimate,
+}
+
+impl PriceKind {
+    /// Whether an estimate is part of it.
+    #[must_use]
+    pub const fn is_estimate(self) -> bool {
+        matches!(self, Self::Estimated | Self::OverlaidEstimate)
+    }
+
+    /// Whether a NodeOverlay is part of it.
+    #[must_use]
+    pub const fn is_overlaid(self) -> bool {
+        matches!(self, Self::Overlaid | Self::OverlaidEstimate)
+    }
 }
 
 /// A type in a zone under a capacity type, with its price.
@@ -109,10 +127,11 @@ impl Catalog {
         self.instance_types.get(at)
     }
 
-    /// Zones in which anything is sold.
+    /// Zones that have anything.
     #[must_use]
     pub fn zones(&self) -> BTreeSet<&str> {
-        self.offerings().map(|(_, offering)| offering.zone.as_str()).collect()
+        let sold = self.offerings().map(|(_, offering)| &offering.zone);
+        sold.chain(self.instance_types.iter().flat_map(|instance_type| &instance_type.zones)).map(String::as_str).collect()
     }
 
     /// Every offering with its type, by type, zone and capacity type.
@@ -123,8 +142,7 @@ impl Catalog {
     /// Whether any price of that capacity type is an estimate: every output that uses one has to say so.
     #[must_use]
     pub fn has_estimates(&self, capacity_type: CapacityType) -> bool {
-        let estimated = |offering: &Offering| offering.price_kind == PriceKind::Estimated;
-        self.offerings().any(|(_, offering)| offering.capacity_type == capacity_type && estimated(offering))
+        self.offerings().any(|(_, offering)| offering.capacity_type == capacity_type && offering.price_kind.is_estimate())
     }
 
     /// One line: what is in it, how old it is, and which prices are an estimate.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::instance_settings::InstanceSettings;
 use crate::domain::node::Node;
 use crate::domain::node_class::NodeClass;
+use crate::domain::node_overlay::NodeOverlay;
 use crate::domain::node_pool::NodePool;
 use crate::domain::pod::{DaemonSet, Pod};
 use crate::domain::resources::ResourceName;
@@ -24,6 +26,10 @@ pub struct ClusterView {
     /// How much CPU nodes in one Spot pool may have together: so many thousandths of what all pods ask for that run or wait, those of
     /// DaemonSets apart.
     pub max_spot_pool_share: Option<u32>,
+    /// NodeOverlays, by name.
+    pub node_overlays: Vec<NodeOverlay>,
+    /// What is known of instances besides.
+    pub instance_settings: InstanceSettings,
 }
 
 impl ClusterView {

@@ -4,6 +4,7 @@
 //! cannot have is `DoesNotExist`, so that a pod that asks for it is refused. Zone, zone id and capacity type are not here: they
 //! belong to the offering. How much of the hardware pods may use is in [`crate::domain::allocatable`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::domain::catalog::Offering;
@@ -136,7 +137,9 @@ pub struct InstanceType {
     pub accelerators: Vec<Device>,
     /// AWS Neuron devices (Inferentia, Trainium), one entry per kind.
     pub neuron_devices: Vec<Device>,
-    /// Where and how it is sold, sorted by zone and capacity type.
+    /// Zones that have it, whether its price there is known or not.
+    pub zones: BTreeSet<String>,
+    /// Where and how it is sold at a known price, sorted by zone and capacity type.
     pub offerings: Vec<Offering>,
 }
 
@@ -300,6 +303,7 @@ pub(crate) mod tests {
             gpus: Vec::new(),
             accelerators: Vec::new(),
             neuron_devices: Vec::new(),
+            zones: BTreeSet::new(),
             offerings: Vec::new(),
         }
     }
@@ -314,6 +318,7 @@ pub(crate) mod tests {
         };
         let mut made = plain(name, vcpus, 4 * vcpus, 4, 15);
         made.architecture = architecture;
+        made.zones = ["us-east-1a", "us-east-1b"].map(str::to_owned).into();
         made.offerings = vec![
             offering("us-east-1a", CapacityType::OnDemand, price),
             offering("us-east-1a", CapacityType::Spot, price / 2),

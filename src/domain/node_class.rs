@@ -1,6 +1,6 @@
 //! EC2NodeClasses: how instances are set up, as far as it changes what fits on them and what they cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The operating system family, which decides defaults and formulas (AWS provider v1.15.1, `pkg/providers/amifamily`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +99,15 @@ pub struct CapacityReservation {
     pub free: u32,
 }
 
+/// The images that nodes of a NodeClass can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Equal for NodeClasses that have the same images, as far as that is known: what nodes with these images report is kept under it.
+    pub identity: String,
+    /// Ids in the status, `ami-...`; empty while it names none.
+    pub ids: BTreeSet<String>,
+}
+
 /// An EC2NodeClass (`karpenter.k8s.aws/v1`), as far as plans depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeClass {
@@ -106,6 +115,8 @@ pub struct NodeClass {
     pub name: String,
     /// Image family.
     pub ami_family: AmiFamily,
+    /// Images of its nodes.
+    pub images: Images,
     /// Kubelet settings.
     pub kubelet: KubeletSettings,
     /// Explicit volumes; empty means the family's default.
@@ -134,6 +145,7 @@ impl NodeClass {
         Self {
             name: name.to_owned(),
             ami_family: AmiFamily::Al2023,
+            images: Images { identity: "alias:al2023@latest".to_owned(), ids: BTreeSet::new() },
             kubelet: KubeletSettings::default(),
             block_devices: Vec::new(),
             instance_store_raid0: false,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::requirement::Requirements;
+use crate::domain::labels;
+use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::taint::Taint;
 
@@ -46,6 +47,17 @@ pub struct NodePool {
 }
 
 impl NodePool {
+    /// What is required of the labels of its nodes: its requirements, its labels, and the labels that say which NodePool and NodeClass a
+    /// node belongs to.
+    #[must_use]
+    pub fn label_requirements(&self) -> Requirements {
+        let mut made = self.requirements.clone();
+        made.add_all(&Requirements::from_labels(&self.labels));
+        made.add(labels::NODE_POOL, Requirement::one_of([self.name.as_str()]));
+        made.add(labels::NODE_CLASS, Requirement::one_of([self.node_class_ref.name.as_str()]));
+        made
+    }
+
     /// Whether a node of capacity `capacity` fits under every limit by itself, but for what it costs.
     #[must_use]
     pub fn admits(&self, capacity: &Resources) -> bool {

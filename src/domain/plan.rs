@@ -43,7 +43,7 @@ pub struct Candidate {
     pub capacity_type: CapacityType,
     /// Price of the instance alone; nothing for one that is reserved, because that is paid for anyway.
     pub price: UsdPerHour,
-    /// Whether the price is listed or estimated.
+    /// Where the price comes from.
     pub price_kind: PriceKind,
     /// Id of the capacity reservation that it is an instance of.
     pub reservation: Option<String>,

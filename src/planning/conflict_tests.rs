@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::domain::allocatable;
 use crate::domain::cluster::ClusterView;
+use crate::domain::instance_settings::InstanceSettings;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
@@ -141,7 +142,7 @@ impl Beside<'_> {
                     pods: vec![self.pod],
                     requests: requests.clone(),
                     daemons: Resources::new(),
-                    allocatable: allocatable::allocatable(of_type, &node_class()),
+                    allocatable: allocatable::allocatable(of_type, &node_class(), &InstanceSettings::default()),
                     candidates: vec![candidate],
                 });
                 plan.cost = plan.nodes.iter().map(PlannedNode::cost).sum();

@@ -134,7 +134,7 @@ pub(super) fn cluster(pools: Vec<NodePool>, pods: &[(usize, PodSpec)]) -> Cluste
         nodes: Vec::new(),
         node_pools: pools,
         node_classes: BTreeMap::from([("default".to_owned(), node_class())]),
-        max_spot_pool_share: None,
+        ..ClusterView::default()
     }
 }
 

@@ -8,15 +8,18 @@
 //! Karpenter core v1.15.0 tests a NodeClaim's remaining types and offerings the same way
 //! (`pkg/controllers/provisioning/scheduling/nodeclaim.go`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fixedbitset::FixedBitSet;
 
 use crate::domain::allocatable;
-use crate::domain::catalog::{CapacityType, Catalog, InstanceType, PriceKind};
+use crate::domain::catalog::{CapacityType, Catalog, InstanceType, Offering, PriceKind};
+use crate::domain::instance_settings::InstanceSettings;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::{CapacityReservation, NodeClass};
+use crate::domain::node_overlay::evaluation::{PoolOverlays, TypeOverlays};
 use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::Resources;
 
@@ -70,6 +73,9 @@ impl Cell {
 /// What tells cells apart: zone, capacity type, reservation.
 type CellKey<'a> = (&'a str, CapacityType, Option<&'a CapacityReservation>);
 
+/// A type, what it is sold for, and the overlays that may be about it.
+type Sold<'a> = (&'a InstanceType, Cow<'a, [Offering]>, TypeOverlays<'a, 'a>);
+
 /// A type in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketOffer {
@@ -77,7 +83,7 @@ pub struct MarketOffer {
     pub cell: usize,
     /// Price of the instance alone.
     pub price: UsdPerHour,
-    /// Whether the price is listed or estimated.
+    /// Where the price comes from.
     pub price_kind: PriceKind,
 }
 
@@ -114,18 +120,22 @@ struct LabelIndex {
 }
 
 impl Market {
-    /// What `node_class` can launch out of `catalog`. Types that it cannot launch, or that are sold in none of its zones, are not
-    /// in it.
+    /// What `node_class` can launch out of `catalog` under `overlays`. Types that it cannot launch, or that are sold in none of its
+    /// zones, are not in it.
     #[must_use]
-    pub fn new(node_class: &NodeClass, catalog: &Catalog) -> Self {
+    pub fn new(node_class: &NodeClass, catalog: &Catalog, settings: &InstanceSettings, overlays: &PoolOverlays<'_>) -> Self {
         let zone_allowed = |zone: &str| node_class.zones.as_ref().is_none_or(|zones| zones.contains_key(zone));
-        let sold: Vec<&InstanceType> = catalog
+        let sold: Vec<Sold<'_>> = catalog
             .instance_types
             .iter()
-            .filter(|t| t.offerings.iter().any(|o| zone_allowed(&o.zone)) && allocatable::is_compatible(t, node_class))
+            .map(|t| (t, overlays.of_type(t)))
+            .map(|(t, overlays)| (t, overlays.offerings(), overlays))
+            .filter(|(t, offerings, _)| {
+                offerings.iter().any(|o| zone_allowed(&o.zone)) && allocatable::is_compatible(t, node_class)
+            })
             .collect();
-        let listed =
-            sold.iter().flat_map(|t| &t.offerings).map(|offering| (offering.zone.as_str(), offering.capacity_type, None));
+        let offerings = sold.iter().flat_map(|(_, offerings, _)| offerings.iter());
+        let listed = offerings.map(|offering| (offering.zone.as_str(), offering.capacity_type, None));
         let reserved = node_class.capacity_reservations.iter().filter(|reservation| reservation.free > 0);
         let reserved = reserved.map(|reservation| (reservation.zone.as_str(), CapacityType::Reserved, Some(reservation)));
         let pairs: BTreeSet<CellKey<'_>> = listed.chain(reserved).filter(|(zone, ..)| zone_allowed(zone)).collect();
@@ -141,9 +151,8 @@ impl Market {
             .collect();
         let types: Vec<MarketType> = sold
             .iter()
-            .map(|t| {
-                let mut offers: Vec<MarketOffer> = t
-                    .offerings
+            .map(|(t, offerings, overlays)| {
+                let mut offers: Vec<MarketOffer> = offerings
                     .iter()
                     .filter_map(|o| {
                         let cell = *number.get(&(o.zone.as_str(), o.capacity_type, None))?;
@@ -151,18 +160,20 @@ impl Market {
                     })
                     .collect();
                 let own = number.iter().filter(|((zone, _, of), _)| {
-                    let in_zone = || t.offerings.iter().any(|offering| offering.zone == *zone);
+                    let in_zone = || offerings.iter().any(|offering| offering.zone == *zone);
                     of.is_some_and(|of| of.instance_type == t.name) && in_zone()
                 });
                 // What is paid for anyway costs the plan nothing; Karpenter counts a ten-millionth of the On-Demand price.
-                let free = |&cell: &usize| MarketOffer { cell, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed };
-                offers.extend(own.map(|(_, cell)| free(cell)));
+                offers.extend(own.filter_map(|((.., reservation), &cell)| {
+                    let (price, price_kind) = overlays.reserved((*reservation)?);
+                    Some(MarketOffer { cell, price, price_kind })
+                }));
                 offers.sort_by_key(|offer| offer.cell);
                 MarketType {
                     name: t.name.clone(),
                     requirements: t.requirements(node_class, &catalog.region),
-                    capacity: allocatable::capacity(t, node_class),
-                    allocatable: allocatable::allocatable(t, node_class),
+                    capacity: overlays.capacity(allocatable::capacity(t, node_class, settings)),
+                    allocatable: overlays.allocatable(allocatable::allocatable(t, node_class, settings)),
                     offers,
                 }
             })

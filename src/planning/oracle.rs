@@ -218,7 +218,9 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
                 pods: pods.clone(),
                 requests,
                 daemons: Resources::new(),
-                allocatable: sold.map(|sold| allocatable::allocatable(sold, class)).unwrap_or_default(),
+                allocatable: sold
+                    .map(|sold| allocatable::allocatable(sold, class, &cluster.instance_settings))
+                    .unwrap_or_default(),
                 candidates: vec![offering.clone()],
             }
         })

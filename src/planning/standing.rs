@@ -15,6 +15,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node::Node;
+use crate::domain::node_overlay::evaluation::PoolOverlays;
 use crate::domain::node_pool::NodePool;
 use crate::domain::pod::PodSpec;
 use crate::domain::requirement::Requirements;
@@ -34,13 +35,19 @@ pub(super) fn meets(labels: &Labels, terms: &Requirements) -> bool {
     })
 }
 
-/// `pool` with the limits that its nodes leave. A node costs what the catalog asks for one like it; nothing is known of others.
-pub(super) fn without_standing(pool: &NodePool, cluster: &ClusterView, catalog: &Catalog, costs: &CostModel) -> NodePool {
+/// `pool` with the limits that its nodes leave. A node costs what one like it would cost now; nothing is known of others.
+pub(super) fn without_standing(
+    pool: &NodePool,
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    costs: &CostModel,
+    overlays: &PoolOverlays<'_>,
+) -> NodePool {
     let mut left = pool.clone();
     let own = || cluster.nodes.iter().filter(|node| node.node_pool.as_ref() == Some(&pool.name));
     let class = cluster.node_classes.get(&pool.node_class_ref.name);
     let overhead = class.map_or(UsdPerHour::ZERO, |class| costs.overhead(class, catalog));
-    let cost = |node: &Node| instance_price(node, catalog).map_or(UsdPerHour::ZERO, |price| price + overhead);
+    let cost = |node: &Node| instance_price(node, catalog, overlays).map_or(UsdPerHour::ZERO, |price| price + overhead);
     for (resource, limit) in &mut left.limits {
         let used = own().map(|node| limit_usage(&node.capacity, cost(node), resource)).fold(0, i64::saturating_add);
         *limit = limit.saturating_sub(used).max(0);
@@ -48,14 +55,14 @@ pub(super) fn without_standing(pool: &NodePool, cluster: &ClusterView, catalog: 
     left
 }
 
-/// The catalog's price of an instance like that of `node`.
-fn instance_price(node: &Node, catalog: &Catalog) -> Option<UsdPerHour> {
+/// The price of an instance like that of `node`, a node of the NodePool of `overlays`.
+fn instance_price(node: &Node, catalog: &Catalog, overlays: &PoolOverlays<'_>) -> Option<UsdPerHour> {
     let capacity_type = CapacityType::parse(node.labels.get(labels::CAPACITY_TYPE)?)?;
     if capacity_type == CapacityType::Reserved {
         return Some(UsdPerHour::ZERO);
     }
     let zone = node.labels.get(labels::ZONE)?;
-    let sold = &catalog.get(node.labels.get(labels::INSTANCE_TYPE)?)?.offerings;
+    let sold = overlays.of_type(catalog.get(node.labels.get(labels::INSTANCE_TYPE)?)?).offerings();
     let own = sold.iter().find(|offering| offering.zone == *zone && offering.capacity_type == capacity_type);
     own.map(|offering| offering.price)
 }

@@ -19,6 +19,7 @@ use crate::domain::catalog::{Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
+use crate::domain::node_overlay::evaluation::Overlays;
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
@@ -81,7 +82,7 @@ pub struct TemplateOffer {
     pub cell: usize,
     /// Price of the instance alone.
     pub price: UsdPerHour,
-    /// Whether the price is listed or estimated.
+    /// Where the price comes from.
     pub price_kind: PriceKind,
 }
 
@@ -289,7 +290,8 @@ impl Supply {
         let domains: BTreeSet<&str> = specs.iter().flat_map(|spec| topology_keys(spec)).collect();
         let mentioned = variants::mentions(alternatives, domains);
 
-        let mut markets: BTreeMap<&str, (Arc<Market>, Rooms<'_>)> = BTreeMap::new();
+        let overlays = Overlays::new(cluster, catalog);
+        let mut markets: BTreeMap<(&str, Vec<&str>), (Arc<Market>, Rooms<'_>)> = BTreeMap::new();
         let mut templates = Vec::new();
         let mut order: Vec<(usize, &NodePool)> = cluster.node_pools.iter().enumerate().collect();
         order.sort_by(|(_, a), (_, b)| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
@@ -297,12 +299,13 @@ impl Supply {
             let class_name = pool.node_class_ref.name.as_str();
             let missing = || PlanError::MissingNodeClass { node_pool: pool.name.clone(), node_class: class_name.to_owned() };
             let node_class = cluster.node_classes.get(class_name).ok_or_else(missing)?;
-            let (market, rooms) = markets.entry(class_name).or_insert_with(|| {
-                let market = Arc::new(Market::new(node_class, catalog));
+            let of_pool = overlays.of_pool(pool).ok_or_else(missing)?;
+            let (market, rooms) = markets.entry((class_name, of_pool.names())).or_insert_with(|| {
+                let market = Arc::new(Market::new(node_class, catalog, &cluster.instance_settings, &of_pool));
                 let rooms = Rooms::new(cluster, &market);
                 (market, rooms)
             });
-            let pool = &standing::without_standing(pool, cluster, catalog, costs);
+            let pool = &standing::without_standing(pool, cluster, catalog, costs, &of_pool);
             let requirements = effective_requirements(pool);
             let open = variants::variants(&requirements, &mentioned)
                 .map_err(|variants| PlanError::TooManyVariants { node_pool: pool.name.clone(), variants })?;
@@ -384,12 +387,9 @@ pub(super) fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &str> {
     spreads.chain(spec.near.iter().chain(&spec.apart).map(|term| term.topology_key.as_str()))
 }
 
-/// The requirements of `pool`, of its labels, and of what every node of it carries.
+/// What `pool` requires of the labels of its nodes, and what every node that is up carries.
 fn effective_requirements(pool: &NodePool) -> Requirements {
-    let mut made = pool.requirements.clone();
-    made.add_all(&Requirements::from_labels(&pool.labels));
-    made.add(labels::NODE_POOL, Requirement::one_of([pool.name.as_str()]));
-    made.add(labels::NODE_CLASS, Requirement::one_of([pool.node_class_ref.name.as_str()]));
+    let mut made = pool.label_requirements();
     made.add(labels::REGISTERED, Requirement::one_of(["true"]));
     made.add(labels::INITIALIZED, Requirement::one_of(["true"]));
     made

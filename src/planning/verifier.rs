@@ -70,7 +70,7 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         if node.overhead != extra {
             found.push(Violation::OverheadMisstated { node: index, stated: node.overhead, expected: extra });
         }
-        let listed = check_price(&site, index, &node.offering, &mut found);
+        let listed = check_price(&site, pool, index, &node.offering, &mut found);
         let price = listed.unwrap_or(node.offering.price) + extra;
         cost += price;
         if let Some(capacity) = check_node(&site, pool, index, node, &mut found) {
@@ -87,8 +87,8 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         // A NodePool that is over its limits already is no fault of a plan that buys nothing in it.
         if let Some(used) = node.node_pool.as_deref().and_then(|name| capacities.get_mut(name)) {
             let pool = node.node_pool.as_deref().and_then(|name| site.pool(name));
-            let extra = pool.map_or(UsdPerHour::ZERO, overhead);
-            let price = existing::price(&site, node).map_or(UsdPerHour::ZERO, |price| price + extra);
+            let price = pool.and_then(|pool| Some(existing::price(&site, pool, node)? + overhead(pool)));
+            let price = price.unwrap_or(UsdPerHour::ZERO);
             count_one(used, &node.capacity, price);
         }
     }
@@ -145,9 +145,15 @@ fn check_placements(cluster: &ClusterView, plan: &Plan, found: &mut Vec<Violatio
     }
 }
 
-/// The catalog's price of an offering; a violation when the offering is not sold, or at another price.
-fn check_price(site: &Site<'_>, node: usize, stated: &Candidate, found: &mut Vec<Violation>) -> Option<UsdPerHour> {
-    let Some((listed, kind)) = site.price(stated) else {
+/// The price of an offering for nodes of `pool`; a violation when the offering is not sold, or at another price.
+fn check_price(
+    site: &Site<'_>,
+    pool: &NodePool,
+    node: usize,
+    stated: &Candidate,
+    found: &mut Vec<Violation>,
+) -> Option<UsdPerHour> {
+    let Some((listed, kind)) = site.price(pool, stated) else {
         found.push(Violation::UnknownOffering { node, offering: violation::describe(stated) });
         return None;
     };
@@ -188,7 +194,7 @@ fn check_node(
     }
     let Some(chosen) = site.concrete(pool, &node.offering, &node.labels) else {
         // An unknown type is reported with its offering; what is left is a NodePool whose NodeClass does not exist.
-        if site.price(&node.offering).is_some() {
+        if site.price(pool, &node.offering).is_some() {
             let instance_type = node.offering.instance_type.clone();
             found.push(Violation::NodeClassIncompatible { node: index, instance_type });
         }
@@ -207,7 +213,7 @@ fn check_node(
     check_offering(site, pool, index, node, &chosen, &requests, found);
     for candidate in node.candidates.iter().filter(|candidate| **candidate != node.offering) {
         let mut problems = Vec::new();
-        if check_price(site, index, candidate, &mut problems).is_some()
+        if check_price(site, pool, index, candidate, &mut problems).is_some()
             && let Some(other) = site.concrete(pool, candidate, &node.labels)
         {
             check_offering(site, pool, index, node, &other, &requests, &mut problems);

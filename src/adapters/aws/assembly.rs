@@ -55,6 +55,7 @@ pub(super) fn assemble(answers: Answers) -> Fetched {
     let mut unpriced = Vec::new();
     for mut instance_type in facts.types.into_values() {
         let Some(sold_in) = zones.get(&instance_type.name) else { continue };
+        instance_type.zones = sold_in.clone();
         instance_type.offerings = offerings(&instance_type, sold_in, &listed, &spot);
         if instance_type.offerings.is_empty() {
             unpriced.push(instance_type.name);

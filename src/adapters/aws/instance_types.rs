@@ -1,6 +1,6 @@
 //! DescribeInstanceTypes: the facts of each type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::operation::describe_instance_types::DescribeInstanceTypesOutput;
 use aws_sdk_ec2::types as ec2;
@@ -123,6 +123,7 @@ fn convert(name: &str, info: &ec2::InstanceTypeInfo, known: Option<&InstanceType
         neuron_devices: kinds(
             info.neuron_info().map(|info| info.neuron_devices().iter().filter_map(neuron_device).collect()).unwrap_or_default(),
         ),
+        zones: BTreeSet::new(),
         offerings: Vec::new(),
     })
 }

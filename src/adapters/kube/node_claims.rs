@@ -20,6 +20,9 @@ use crate::domain::requirement::{Requirement, Requirements};
 use crate::domain::resources::quantity_text;
 use crate::domain::taint::Taint;
 
+/// Tells the launch that prices are not EC2's, so that it takes the offerings in the order of the prices that it is given.
+const PRICE_OVERLAY_APPLIED: &str = "karpenter.sh/price-overlay-applied";
+
 /// The NodeClaims of a plan as YAML documents, in the plan's order.
 ///
 /// # Errors
@@ -72,10 +75,14 @@ fn node_claim(pool: &NodePool, node: &PlannedNode) -> NodeClaim {
         termination_grace_period: pool.termination_grace_period.clone(),
         expire_after: pool.expire_after.clone(),
     };
+    let mut annotations = pool.annotations.clone();
+    if node.candidates.iter().any(|candidate| candidate.price_kind.is_overlaid()) {
+        annotations.insert(PRICE_OVERLAY_APPLIED.to_owned(), "true".to_owned());
+    }
     let metadata = ObjectMeta {
         generate_name: Some(format!("{}-", pool.name)),
         labels: Some(given),
-        annotations: (!pool.annotations.is_empty()).then(|| pool.annotations.clone()),
+        annotations: (!annotations.is_empty()).then_some(annotations),
         ..ObjectMeta::default()
     };
     NodeClaim { metadata, spec, status: None }

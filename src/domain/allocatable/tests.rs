@@ -4,8 +4,20 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::catalog::{Provenance, Source};
+use crate::domain::discovered_memory::{Day, MemoryReport};
+use crate::domain::instance_settings::MemoryShare;
 use crate::domain::instance_type::tests::{device, plain};
 use crate::domain::node_class::NetworkInterface;
+
+/// As [`super::capacity`] under Karpenter's default settings.
+fn capacity(instance_type: &InstanceType, node_class: &NodeClass) -> Resources {
+    super::capacity(instance_type, node_class, &InstanceSettings::default())
+}
+
+/// As [`super::allocatable`] under Karpenter's default settings.
+fn allocatable(instance_type: &InstanceType, node_class: &NodeClass) -> Resources {
+    super::allocatable(instance_type, node_class, &InstanceSettings::default())
+}
 
 fn class() -> NodeClass {
     NodeClass::al2023("default")
@@ -49,6 +61,82 @@ fn memory_loses_the_overhead_rounded_up_to_a_mebibyte() {
     assert_eq!(capacity(&arm, &class()).get(ResourceName::MEMORY), (8128 - 610) * MIB);
     // No rounding where the share is whole: 40 GiB x 0.075 = 3072 MiB.
     assert_eq!(capacity(&plain("x", 2, 40, 3, 10), &class()).get(ResourceName::MEMORY), (40_960 - 3072) * MIB);
+}
+
+#[test]
+fn the_memory_overhead_is_a_setting() {
+    let with = |share: &str| InstanceSettings {
+        vm_memory_overhead: MemoryShare::parse(share).expect("the shares of this test are valid"),
+        ..InstanceSettings::default()
+    };
+    let memory = |share: &str| super::capacity(&m5_large(), &class(), &with(share)).get(ResourceName::MEMORY);
+    assert_eq!(memory("0"), 8192 * MIB);
+    assert_eq!(memory("0.05"), (8192 - 410) * MIB, "409.6, rounded up");
+    assert_eq!(memory("0.0001"), (8192 - 1) * MIB, "0.8192, rounded up");
+    assert_eq!(memory("0.999999"), 0);
+}
+
+/// Section 13 of the formulas' source: 20 pods in place of 29, and the same memory for the kubelet where the image counts interfaces.
+#[test]
+fn reserved_interfaces_take_pods_and_leave_the_memory_of_most_families() {
+    let settings = InstanceSettings { reserved_enis: 1, ..InstanceSettings::default() };
+    let room = |class: &NodeClass| super::allocatable(&m5_large(), class, &settings);
+    for family in [AmiFamily::Al2, AmiFamily::Al2023, AmiFamily::Custom] {
+        assert_eq!(room(&of_family(family)).get(ResourceName::PODS), 20, "{family:?}");
+        assert_eq!(room(&of_family(family)).get(ResourceName::MEMORY), 6903 * MIB, "{family:?}");
+    }
+    let bottlerocket = room(&of_family(AmiFamily::Bottlerocket));
+    assert_eq!(bottlerocket.get(ResourceName::PODS), 20);
+    assert_eq!(bottlerocket.get(ResourceName::MEMORY), (7577 - (11 * 20 + 255) - 100) * MIB);
+    assert_eq!(room(&of_family(AmiFamily::Windows2022)).get(ResourceName::PODS), 110);
+    let mut prefixes = class();
+    prefixes.kubelet.max_pods = Some(110);
+    assert_eq!(room(&prefixes).get(ResourceName::PODS), 110, "maxPods counts as it stands");
+    let all = InstanceSettings { reserved_enis: i64::MAX, ..InstanceSettings::default() };
+    let none = super::allocatable(&m5_large(), &class(), &all);
+    assert_eq!((none.get(ResourceName::PODS), none.get(ResourceName::MEMORY)), (0, 6903 * MIB));
+}
+
+#[test]
+fn what_nodes_reported_takes_the_place_of_type_and_overhead() {
+    let mut settings = InstanceSettings::default();
+    settings.discovered_memory.learn("m5.large", "alias:al2023@latest", MemoryReport { bytes: 7_900 * MIB, day: Day(0) });
+    let memory = |class: &NodeClass, of: &dyn Fn(&NodeClass) -> Resources| of(class).get(ResourceName::MEMORY);
+    let capacity = |class: &NodeClass| super::capacity(&m5_large(), class, &settings);
+    let allocatable = |class: &NodeClass| super::allocatable(&m5_large(), class, &settings);
+    assert_eq!(memory(&class(), &capacity), 7_900 * MIB);
+    assert_eq!(memory(&class(), &allocatable), (7_900 - 574 - 100) * MIB);
+    let mut share = class();
+    share.kubelet.eviction_hard.insert("memory.available".to_owned(), EvictionThreshold::PartsPerMillion(50_000));
+    assert_eq!(memory(&share, &allocatable), (7_900 - 574 - 395) * MIB, "5 % of what was reported");
+    let mut other = class();
+    other.images.identity = "alias:al2023@v20260101".to_owned();
+    assert_eq!(memory(&other, &capacity), 7_577 * MIB, "another image");
+    assert_eq!(super::capacity(&plain("m5a.large", 2, 8, 3, 10), &class(), &settings).get(ResourceName::MEMORY), 7_577 * MIB);
+}
+
+#[test]
+fn every_family_keeps_what_its_image_keeps() {
+    // Pods, MiB of memory and GiB of ephemeral storage that an m5.xlarge has for pods: 16,384 - 1,229 = 15,155 MiB reach it.
+    let cases = [
+        (AmiFamily::Al2, 58, 15_155 - 893 - 100, 17),
+        (AmiFamily::Al2023, 58, 15_155 - 893 - 100, 17),
+        (AmiFamily::Custom, 58, 15_155 - 893 - 100, 17),
+        (AmiFamily::Bottlerocket, 58, 15_155 - 893 - 100, 17),
+        (AmiFamily::Windows2019, 110, 15_155 - 1_465 - 100, 44),
+        (AmiFamily::Windows2022, 110, 15_155 - 1_465 - 100, 44),
+        (AmiFamily::Windows2025, 110, 15_155 - 1_465 - 100, 44),
+    ];
+    for (family, pods, memory_mib, storage_gib) in cases {
+        let room = allocatable(&plain("m5.xlarge", 4, 16, 4, 15), &of_family(family));
+        let found = [
+            room.get(ResourceName::CPU),
+            room.get(ResourceName::PODS),
+            room.get(ResourceName::MEMORY) / MIB,
+            room.get(ResourceName::EPHEMERAL_STORAGE) / GIB,
+        ];
+        assert_eq!(found, [3_920, pods, memory_mib, storage_gib], "{family:?}");
+    }
 }
 
 #[test]
@@ -142,6 +230,9 @@ fn ephemeral_storage_is_that_of_the_volume_pods_write_to() {
     assert_eq!(storage(AmiFamily::Custom, &both), 200);
     assert_eq!(storage(AmiFamily::Custom, &[os.clone(), volume(None, false, None, "gp3")]), 20);
     assert_eq!(storage(AmiFamily::Al2023, &[os.clone(), BlockDevice { root_volume: true, ..data }]), 200);
+    // Of two volumes of one name the one with a size decides.
+    let unsized_os = volume(Some("/dev/xvda"), false, None, "gp3");
+    assert_eq!(storage(AmiFamily::Al2023, &[unsized_os, os.clone()]), 100);
     // A root volume without a size does not decide.
     assert_eq!(storage(AmiFamily::Al2023, &[os, volume(Some("/dev/xvdb"), true, None, "gp3")]), 100);
 }

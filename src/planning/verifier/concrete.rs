@@ -1,5 +1,6 @@
 //! A node as it would stand in the cluster: labels, capacity, and the DaemonSet pods that land on it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::{CapacityReservation, NodeClass};
+use crate::domain::node_overlay::evaluation::{Overlays, TypeOverlays};
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::Candidate;
 use crate::domain::pod::PodSpec;
@@ -134,6 +136,7 @@ pub(super) struct Site<'a> {
     pub(super) catalog: &'a Catalog,
     types: BTreeMap<&'a str, &'a InstanceType>,
     pools: BTreeMap<&'a str, &'a NodePool>,
+    overlays: Overlays<'a>,
     made: RefCell<BTreeMap<Key, Rc<Concrete>>>,
     domains: RefCell<BTreeMap<Filter, BTreeSet<String>>>,
 }
@@ -152,14 +155,14 @@ fn candidate(kind: &InstanceType, sold: &Offering) -> Candidate {
     }
 }
 
-/// An instance of a reservation, which costs nothing more than is paid already.
-fn reserved(reservation: &CapacityReservation) -> Candidate {
+/// An instance of a reservation at a price.
+fn reserved(reservation: &CapacityReservation, (price, price_kind): (UsdPerHour, PriceKind)) -> Candidate {
     Candidate {
         instance_type: reservation.instance_type.clone(),
         zone: reservation.zone.clone(),
         capacity_type: CapacityType::Reserved,
-        price: UsdPerHour::ZERO,
-        price_kind: PriceKind::Listed,
+        price,
+        price_kind,
         reservation: Some(reservation.id.clone()),
     }
 }
@@ -171,6 +174,7 @@ impl<'a> Site<'a> {
             catalog,
             types: catalog.instance_types.iter().map(|kind| (kind.name.as_str(), kind)).collect(),
             pools: cluster.node_pools.iter().map(|pool| (pool.name.as_str(), pool)).collect(),
+            overlays: Overlays::new(cluster, catalog),
             made: RefCell::default(),
             domains: RefCell::default(),
         }
@@ -180,18 +184,19 @@ impl<'a> Site<'a> {
         self.pools.get(name).copied()
     }
 
-    /// The price of a candidate: the catalog's for its type, zone and capacity type; nothing for an instance of a reservation that
-    /// some NodeClass may use, of a type that the zone has.
-    pub(super) fn price(&self, wanted: &Candidate) -> Option<(UsdPerHour, PriceKind)> {
-        let sold = &self.types.get(wanted.instance_type.as_str())?.offerings;
+    /// The price of a candidate under `pool`: that of the NodeOverlays, or else the catalog's for its type, zone and capacity type;
+    /// nothing for an instance of a reservation that some NodeClass may use, of a type that the zone has.
+    pub(super) fn price(&self, pool: &NodePool, wanted: &Candidate) -> Option<(UsdPerHour, PriceKind)> {
+        let kind = self.types.get(wanted.instance_type.as_str())?;
+        let overlays = self.overlays.of_pool(pool).map(|of_pool| of_pool.of_type(kind));
+        let sold = overlays.as_ref().map_or(Cow::Borrowed(kind.offerings.as_slice()), TypeOverlays::offerings);
         if wanted.capacity_type == CapacityType::Reserved {
             let known = self.cluster.node_classes.values().flat_map(|class| &class.capacity_reservations);
-            let own = |reservation: &CapacityReservation| {
-                let made = reserved(reservation);
-                (&made.reservation, &made.zone, &made.instance_type) == (&wanted.reservation, &wanted.zone, &wanted.instance_type)
+            let own = |of: &&CapacityReservation| {
+                (Some(&of.id), &of.zone, &of.instance_type) == (wanted.reservation.as_ref(), &wanted.zone, &wanted.instance_type)
             };
-            let found = known.into_iter().any(own) && sold.iter().any(|offering| offering.zone == wanted.zone);
-            return found.then_some((UsdPerHour::ZERO, PriceKind::Listed));
+            let found = known.into_iter().find(own).filter(|_| sold.iter().any(|offering| offering.zone == wanted.zone));
+            return Some(overlays?.reserved(found?));
         }
         let found = sold.iter().find(|sold| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type);
         found.filter(|_| wanted.reservation.is_none()).map(|sold| (sold.price, sold.price_kind))
@@ -199,11 +204,15 @@ impl<'a> Site<'a> {
 
     /// Everything of `kind` that nodes of `pool` could be.
     fn for_sale(&self, pool: &NodePool, kind: &InstanceType) -> Vec<Candidate> {
+        let Some(of_pool) = self.overlays.of_pool(pool) else { return Vec::new() };
+        let overlays = of_pool.of_type(kind);
+        let sold = overlays.offerings();
         let class = self.cluster.node_classes.get(&pool.node_class_ref.name);
         let reservations = class.into_iter().flat_map(|class| &class.capacity_reservations);
-        let in_zone = |zone: &String| kind.offerings.iter().any(|sold| sold.zone == *zone);
+        let in_zone = |zone: &String| sold.iter().any(|sold| sold.zone == *zone);
         let own = reservations.filter(|of| of.instance_type == kind.name && of.free > 0 && in_zone(&of.zone));
-        kind.offerings.iter().map(|sold| candidate(kind, sold)).chain(own.map(reserved)).collect()
+        let own = own.map(|reservation| reserved(reservation, overlays.reserved(reservation)));
+        sold.iter().map(|sold| candidate(kind, sold)).chain(own).collect()
     }
 
     /// The values of label `key` on the nodes that could be bought, as far as `alternatives` and `tolerations` admit them.
@@ -252,7 +261,8 @@ impl<'a> Site<'a> {
         }
         let kind = self.types.get(offering.instance_type.as_str())?;
         let class = self.cluster.node_classes.get(&pool.node_class_ref.name)?;
-        let made = Rc::new(self.make(pool, class, kind, offering, fixed));
+        let overlays = self.overlays.of_pool(pool)?.of_type(kind);
+        let made = Rc::new(self.make(pool, class, &overlays, kind, offering, fixed));
         self.made.borrow_mut().insert(key, Rc::clone(&made));
         Some(made)
     }
@@ -261,10 +271,12 @@ impl<'a> Site<'a> {
         &self,
         pool: &NodePool,
         class: &NodeClass,
+        overlays: &TypeOverlays<'_, '_>,
         kind: &InstanceType,
         offering: &Candidate,
         fixed: &BTreeMap<String, String>,
     ) -> Concrete {
+        let settings = &self.cluster.instance_settings;
         let labels = self.labels(pool, class, kind, offering, fixed);
         let zone = offering.zone.as_str();
         let of_class = |id: &String| class.capacity_reservations.iter().any(|reservation| reservation.id == *id);
@@ -282,8 +294,8 @@ impl<'a> Site<'a> {
         }
         Concrete {
             labels,
-            capacity: allocatable::capacity(kind, class),
-            allocatable: allocatable::allocatable(kind, class),
+            capacity: overlays.capacity(allocatable::capacity(kind, class, settings)),
+            allocatable: overlays.allocatable(allocatable::allocatable(kind, class, settings)),
             daemons,
             daemon_ports,
             instance_type: kind.name.clone(),
@@ -359,11 +371,14 @@ impl<'a> Site<'a> {
             return false;
         }
         let Some(class) = self.cluster.node_classes.get(&pool.node_class_ref.name) else { return false };
-        let large_enough =
-            |kind: &&InstanceType| volumes::excess(&spec.requests, &allocatable::allocatable(kind, class)).is_empty();
+        let Some(of_pool) = self.overlays.of_pool(pool) else { return false };
+        let large_enough = |kind: &&InstanceType| {
+            let room = allocatable::allocatable(kind, class, &self.cluster.instance_settings);
+            volumes::excess(&spec.requests, &of_pool.of_type(kind).allocatable(room)).is_empty()
+        };
         self.catalog.instance_types.iter().filter(large_enough).any(|kind| {
             // What is reserved runs out, so it is no reason to blame the plan.
-            kind.offerings.iter().any(|sold| {
+            of_pool.of_type(kind).offerings().iter().any(|sold| {
                 self.concrete(pool, &candidate(kind, sold), &BTreeMap::new()).is_some_and(|node| {
                     let mut wanted = spec.requests.clone();
                     wanted.add(&node.daemons);

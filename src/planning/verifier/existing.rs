@@ -10,6 +10,7 @@ use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node::Node;
+use crate::domain::node_pool::NodePool;
 use crate::domain::plan::{Candidate, Plan};
 use crate::domain::pod::{DaemonSet, Pod};
 use crate::domain::requirement::Requirements;
@@ -33,8 +34,8 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
     }
 }
 
-/// What the catalog asks for an instance like `node`; `None` where it cannot tell.
-pub(super) fn price(site: &Site<'_>, node: &Node) -> Option<UsdPerHour> {
+/// What an instance like `node`, a node of `pool`, costs now; `None` where nothing tells.
+pub(super) fn price(site: &Site<'_>, pool: &NodePool, node: &Node) -> Option<UsdPerHour> {
     let label = |key: &str| node.labels.get(key).cloned();
     let alike = Candidate {
         instance_type: label(labels::INSTANCE_TYPE)?,
@@ -44,7 +45,7 @@ pub(super) fn price(site: &Site<'_>, node: &Node) -> Option<UsdPerHour> {
         price_kind: PriceKind::Listed,
         reservation: None,
     };
-    site.price(&alike).map(|(price, _)| price)
+    site.price(pool, &alike).map(|(price, _)| price)
 }
 
 fn check_node(site: &Site<'_>, node: &Node, pods: &[&Pod], found: &mut Vec<Violation>) {

@@ -106,7 +106,7 @@ impl Case {
             node_pools: vec![pool("default", &[(labels::ARCH, Requirement::one_of(["amd64"]))])],
             nodes: Vec::new(),
             node_classes: BTreeMap::from([("default".to_owned(), class.clone())]),
-            max_spot_pool_share: None,
+            ..ClusterView::default()
         };
         let chosen = catalog.get("m7i.xlarge").expect("the catalog above sells it");
         let node = PlannedNode {
@@ -117,7 +117,7 @@ impl Case {
             pods: vec![0, 1],
             requests: Resources::new().with("cpu", 2_000).with("memory", 2 * GIB).with("pods", 2),
             daemons: spec(100).requests,
-            allocatable: allocatable::allocatable(chosen, &class),
+            allocatable: allocatable::allocatable(chosen, &class, &cluster.instance_settings),
             candidates: vec![xlarge(), offering("m7i.2xlarge", "us-east-1a", CapacityType::OnDemand, 403_200)],
         };
         let cost = node.cost();
@@ -151,7 +151,7 @@ impl Case {
     fn buy(&mut self, offering: Candidate) {
         let class = &self.cluster.node_classes["default"];
         if let Some(kind) = self.catalog.get(&offering.instance_type) {
-            self.plan.nodes[0].allocatable = allocatable::allocatable(kind, class);
+            self.plan.nodes[0].allocatable = allocatable::allocatable(kind, class, &self.cluster.instance_settings);
         }
         self.plan.nodes[0].candidates = vec![offering.clone()];
         self.plan.nodes[0].offering = offering;

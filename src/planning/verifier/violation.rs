@@ -130,7 +130,10 @@ impl fmt::Display for Violation {
             Self::UnknownNodePool { node, node_pool } => write!(f, "node {node}: there is no NodePool {node_pool}"),
             Self::UnknownOffering { node, offering } => write!(f, "node {node}: the catalog does not sell {offering}"),
             Self::PriceMisstated { node, offering, stated, listed } => {
-                write!(f, "node {node}: {offering} is stated at ${stated}/h, the catalog has ${listed}/h or marks it differently")
+                write!(
+                    f,
+                    "node {node}: {offering} is stated at ${stated}/h, catalog and NodeOverlays have ${listed}/h or mark it differently"
+                )
             }
             Self::OverheadMisstated { node, stated, expected } => {
                 write!(f, "node {node}: root volume and fee are stated as ${stated}/h and are ${expected}/h")

@@ -1,6 +1,6 @@
 //! `instance-types.csv`: the facts of each type, one line a type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::adapters::files::catalog::CatalogError;
 use crate::adapters::files::catalog::table::{Row, Table, parse_number};
@@ -98,6 +98,7 @@ fn instance_type(row: &Row<'_>) -> Result<InstanceType, CatalogError> {
         gpus: devices(row, "gpus")?,
         accelerators: devices(row, "accelerators")?,
         neuron_devices: devices(row, "neuron_devices")?,
+        zones: BTreeSet::new(),
         offerings: Vec::new(),
     })
 }

@@ -71,6 +71,7 @@ pub(super) fn add(
         let on_demand = faults.or_without(row.price_if_given("usd_per_hour"))?;
         let sold_in = zones_of(&row, spot)?;
         let spot_prices = spot_prices_of(instance_type, spot, &sold_in)?;
+        instance_type.zones = sold_in.iter().map(|zone| (*zone).to_owned()).collect();
         for zone in sold_in {
             let mut offer = |capacity_type, price, price_kind| {
                 instance_type.offerings.push(Offering { zone: zone.to_owned(), capacity_type, price, price_kind });

@@ -6,7 +6,7 @@ use csv::Writer;
 
 use crate::adapters::files::catalog::instance_types::{ALL_COLUMNS, cells};
 use crate::adapters::files::catalog::{EBS, INSTANCE_TYPES, OFFERINGS, PROPERTIES, SPOT, VOLUME_TYPES};
-use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
+use crate::domain::catalog::{CapacityType, Catalog};
 use crate::domain::instance_type::InstanceType;
 use crate::domain::money::UsdPerHour;
 
@@ -24,9 +24,9 @@ pub(super) fn texts(catalog: &Catalog) -> Result<[(&'static str, String); 5], cs
         vec![name.to_owned(), optional(price)]
     });
     let offerings = types().map(|instance_type| {
-        let sold_in: BTreeSet<&str> = instance_type.offerings.iter().map(|offering| offering.zone.as_str()).collect();
+        let zones: Vec<&str> = instance_type.zones.iter().map(String::as_str).collect();
         let price = prices(instance_type, CapacityType::OnDemand).into_values().next();
-        vec![instance_type.name.clone(), optional(price), sold_in.into_iter().collect::<Vec<_>>().join(" ")]
+        vec![instance_type.name.clone(), optional(price), zones.join(" ")]
     });
     let spot = types().filter(|instance_type| instance_type.spot).map(|instance_type| {
         let prices = prices(instance_type, CapacityType::Spot);
@@ -45,22 +45,18 @@ pub(super) fn texts(catalog: &Catalog) -> Result<[(&'static str, String); 5], cs
 
 fn properties(catalog: &Catalog) -> String {
     let from = &catalog.provenance;
-    let kind = |capacity_type| if catalog.has_estimates(capacity_type) { PriceKind::Estimated } else { PriceKind::Listed };
-    let kind_text = |capacity_type| match kind(capacity_type) {
-        PriceKind::Listed => "listed",
-        PriceKind::Estimated => "estimate",
-    };
+    let kind = |capacity_type| if catalog.has_estimates(capacity_type) { "estimate" } else { "listed" };
     let mut lines = vec![format!("region = {}", catalog.region)];
     let parts = [
         ("instance_types", &from.instance_types, None),
         ("zones", &from.zones, None),
         // Reading takes On-Demand prices for listed ones where nothing is said.
-        ("on_demand", &from.on_demand, Some(CapacityType::OnDemand).filter(|one| kind(*one) == PriceKind::Estimated)),
+        ("on_demand", &from.on_demand, Some(CapacityType::OnDemand).filter(|one| catalog.has_estimates(*one))),
         ("spot", &from.spot, Some(CapacityType::Spot)),
         ("ebs", &from.ebs, None),
     ];
     for (part, source, capacity_type) in parts {
-        lines.extend(capacity_type.map(|capacity_type| format!("{part}.kind = {}", kind_text(capacity_type))));
+        lines.extend(capacity_type.map(|capacity_type| format!("{part}.kind = {}", kind(capacity_type))));
         lines.push(format!("{part}.origin = {}", source.origin));
         lines.push(format!("{part}.as_of = {}", source.as_of));
     }

@@ -34,6 +34,7 @@ const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
 pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     let namespaces = namespaces(&objects);
     let Nodes { staying: mut nodes, leaving, notices: of_nodes } = node::join(&objects.nodes, &objects.node_claims);
+    let memory_readings = node::memory_readings(&objects.nodes, &objects.node_claims, &objects.node_classes);
     let (mut notices, mut left_out) = (objects.notices, objects.left_out);
     notices.extend(of_nodes);
     let mut ownership = Ownership::new(&objects.workloads);
@@ -134,8 +135,9 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
             node_classes.insert(class.clone(), NodeClass::al2023(class));
         }
     }
-    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes, max_spot_pool_share: None };
-    Ok(Loaded { cluster, ignored: objects.ignored, notices })
+    let node_overlays = objects.node_overlays.into_values().collect();
+    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes, node_overlays, ..ClusterView::default() };
+    Ok(Loaded { cluster, ignored: objects.ignored, notices, memory_readings })
 }
 
 /// The claims that pods of StatefulSets get, by namespace and name of the set.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 pub use error::{InputError, InputErrors};
 pub use source::Source;
 
+use crate::adapters::kube::convert::node::MemoryReading;
 use crate::domain::cluster::ClusterView;
 
 /// What the input says.
@@ -32,6 +33,8 @@ pub struct Loaded {
     pub ignored: BTreeMap<String, usize>,
     /// What was assumed or left out, one sentence each, for the user to read.
     pub notices: Vec<String>,
+    /// What the Nodes say about their memory.
+    pub memory_readings: Vec<MemoryReading>,
 }
 
 /// Reads everything in `sources`, in order.

@@ -23,10 +23,11 @@ use crate::adapters::kube::convert::node::{NodeClaimFacts, NodeFacts};
 use crate::adapters::kube::convert::pod_spec::{self, PodTemplate};
 use crate::adapters::kube::convert::storage::{self, Mount};
 use crate::adapters::kube::convert::topology::Namespaces;
-use crate::adapters::kube::convert::{FieldError, node, node_class, node_pool};
+use crate::adapters::kube::convert::{FieldError, node, node_class, node_overlay, node_pool};
 use crate::adapters::kube::crd;
 use crate::domain::annotations;
 use crate::domain::node_class::NodeClass;
+use crate::domain::node_overlay::NodeOverlay;
 use crate::domain::node_pool::NodePool;
 use crate::domain::selector::Labels;
 
@@ -101,6 +102,8 @@ pub(super) struct Objects {
     pub node_pools: BTreeMap<String, NodePool>,
     /// By name.
     pub node_classes: BTreeMap<String, NodeClass>,
+    /// By name.
+    pub node_overlays: BTreeMap<String, NodeOverlay>,
     /// Value and whether it is the cluster's default, by name.
     pub priority_classes: BTreeMap<String, (i32, bool)>,
     pub nodes: Vec<NodeFacts>,
@@ -246,6 +249,7 @@ impl Objects {
                 self.daemon_sets.push(DaemonSetObject { namespace: identity.namespace, name: identity.name, template, mounts });
             }
             ("karpenter.sh", "NodePool") => self.node_pool(&object, place)?,
+            ("karpenter.sh", "NodeOverlay") => self.node_overlay(&object, place)?,
             ("karpenter.k8s.aws", "EC2NodeClass") => {
                 let (identity, class) = self.typed::<crd::EC2NodeClass>(&object, place)?;
                 let made = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
@@ -308,6 +312,7 @@ impl Objects {
                     "Node",
                     "NodePool",
                     "NodeClaim",
+                    "NodeOverlay",
                     "EC2NodeClass",
                 ];
                 // A known kind of another group is named in full, or the count would puzzle.
@@ -362,6 +367,7 @@ impl Objects {
                 | "Namespace"
                 | "Node"
                 | "NodeClaim"
+                | "NodeOverlay"
                 | "PersistentVolume"
                 | "StorageClass"
                 | "CSINode"
@@ -459,6 +465,17 @@ impl Objects {
             None => {
                 self.node_pools.insert(identity.name, converted);
             }
+        }
+        Ok(())
+    }
+
+    fn node_overlay(&mut self, object: &Value, place: Place<'_>) -> Result<(), Box<InputError>> {
+        let (identity, overlay) = self.typed::<crd::NodeOverlay>(object, place)?;
+        let converted = node_overlay::from_api(&identity.name, &overlay).map_err(|error| identity.error(error))?;
+        if overlay.metadata.deletion_timestamp.is_some() {
+            self.notices.push(format!("NodeOverlay `{}` is not used: it is being deleted", identity.name));
+        } else {
+            self.node_overlays.insert(identity.name, converted);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod label_syntax;
 pub mod node;
 mod node_affinity;
 pub mod node_class;
+pub mod node_overlay;
 pub mod node_pool;
 pub mod pod_spec;
 mod requests;

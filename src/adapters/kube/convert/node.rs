@@ -14,7 +14,8 @@ use crate::adapters::kube::convert::{FieldError, amount, entry};
 use crate::adapters::kube::crd;
 use crate::domain::labels;
 use crate::domain::node::{Node, NodeState};
-use crate::domain::resources::Resources;
+use crate::domain::node_class::NodeClass;
+use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
 use crate::domain::taint::{Effect, Taint};
 
@@ -41,12 +42,24 @@ pub struct NodeClaimFacts {
     name: String,
     node_name: Option<String>,
     provider_id: Option<String>,
+    image: Option<String>,
     labels: Labels,
     taints: Vec<Taint>,
     startup_taints: Vec<Taint>,
     capacity: Resources,
     allocatable: Resources,
     deleting: bool,
+}
+
+/// What a Node says about its memory, and what that may be told of other nodes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryReading {
+    /// Instance type.
+    pub instance_type: String,
+    /// Identity of the images of its NodeClass.
+    pub images: String,
+    /// `status.capacity.memory`, in bytes; above 0.
+    pub bytes: i64,
 }
 
 /// The nodes of a cluster.
@@ -103,6 +116,7 @@ pub fn claim_from_api(name: &str, claim: &crd::NodeClaim) -> Result<NodeClaimFac
         name: name.to_owned(),
         node_name: status.node_name.filter(|name| !name.is_empty()),
         provider_id: status.provider_id.filter(|id| !id.is_empty()),
+        image: status.image_id.filter(|id| !id.is_empty()),
         labels,
         taints: taints(claim.spec.taints.as_deref(), "taints").map_err(inside)?,
         startup_taints: taints(claim.spec.startup_taints.as_deref(), "startupTaints").map_err(inside)?,
@@ -110,6 +124,37 @@ pub fn claim_from_api(name: &str, claim: &crd::NodeClaim) -> Result<NodeClaimFac
         allocatable: resources(status.allocatable.as_ref(), "status.allocatable")?,
         deleting: claim.metadata.deletion_timestamp.is_some(),
     })
+}
+
+/// What registered nodes say about their memory, by instance type, images and amount, each once.
+///
+/// As in the AWS provider v1.15.1 (`pkg/controllers/providers/instancetype/capacity`), a node whose image is none of its NodeClass's any
+/// more says nothing about nodes to come; a node whose image nobody tells is believed. The NodeClass is the one that the label names.
+#[must_use]
+pub fn memory_readings(
+    nodes: &[NodeFacts],
+    claims: &[NodeClaimFacts],
+    classes: &BTreeMap<String, NodeClass>,
+) -> Vec<MemoryReading> {
+    let by_id: BTreeMap<&str, &NodeClaimFacts> =
+        claims.iter().filter_map(|claim| Some((claim.provider_id.as_deref()?, claim))).collect();
+    let by_name: BTreeMap<&str, &NodeClaimFacts> =
+        claims.iter().filter_map(|claim| Some((claim.node_name.as_deref()?, claim))).collect();
+    let reading = |node: &NodeFacts| {
+        let label = |key: &str| node.labels.get(key).map(String::as_str);
+        let class = classes.get(label(labels::NODE_CLASS)?)?;
+        let claim = node.provider_id.as_deref().and_then(|id| by_id.get(id)).or_else(|| by_name.get(node.name.as_str()));
+        let image = claim.and_then(|claim| claim.image.as_ref());
+        let outdated = image.is_some_and(|image| !class.images.ids.is_empty() && !class.images.ids.contains(image));
+        let bytes = node.capacity.get(ResourceName::MEMORY);
+        let counts = label(labels::REGISTERED) == Some("true") && bytes > 0 && !outdated;
+        let instance_type = label(labels::INSTANCE_TYPE)?.to_owned();
+        counts.then(|| MemoryReading { instance_type, images: class.images.identity.clone(), bytes })
+    };
+    let mut made: Vec<MemoryReading> = nodes.iter().filter_map(reading).collect();
+    made.sort_by(|a, b| (&a.instance_type, &a.images, a.bytes).cmp(&(&b.instance_type, &b.images, b.bytes)));
+    made.dedup();
+    made
 }
 
 /// Joins NodeClaims with their Nodes.

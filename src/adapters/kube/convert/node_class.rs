@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::adapters::kube::convert::{FieldError, amount, annotations, entry};
 use crate::adapters::kube::crd;
 use crate::domain::node_class::{
-    AmiFamily, BlockDevice, CapacityReservation, EvictionThreshold, KubeletSettings, NetworkInterface, NodeClass,
+    AmiFamily, BlockDevice, CapacityReservation, EvictionThreshold, Images, KubeletSettings, NetworkInterface, NodeClass,
 };
 
 /// EBS's own default is `gp2`, but Karpenter's default volumes are `gp3`, and so is a mapping without a type.
@@ -27,6 +27,7 @@ pub fn from_api(name: &str, class: &crd::EC2NodeClass) -> Result<NodeClass, Fiel
     Ok(NodeClass {
         name: name.to_owned(),
         ami_family: ami_family(spec).map_err(inside_spec)?,
+        images: images(class),
         kubelet: spec.kubelet.as_ref().map_or_else(|| Ok(KubeletSettings::default()), kubelet).map_err(inside_spec)?,
         block_devices: block_devices(spec).map_err(inside_spec)?,
         instance_store_raid0: spec.instance_store_policy.as_deref() == Some("RAID0"),
@@ -110,6 +111,29 @@ fn ami_family(spec: &crd::EC2NodeClassSpec) -> Result<AmiFamily, FieldError> {
             Err(FieldError::new(format!("amiSelectorTerms[{index}].alias"), format!("unknown alias `{alias}`"), mend))
         }
     }
+}
+
+/// The images of the class. They are told apart by the ids in the status; while it names none, by the alias, or else by everything in
+/// the spec that chooses them. By ids alone, because names and requirements follow from them.
+fn images(class: &crd::EC2NodeClass) -> Images {
+    let found = class.status.iter().flat_map(|status| status.amis.iter().flatten());
+    let ids: BTreeSet<String> = found.map(|image| image.id.clone()).collect();
+    let spec = &class.spec;
+    let identity = match (&spec.ami_selector_terms[..], &spec.ami_family) {
+        _ if !ids.is_empty() => {
+            let listed: Vec<&str> = ids.iter().map(String::as_str).collect();
+            format!("amis:{:016x}", fnv1a(&listed.join(" ")))
+        }
+        ([crd::AmiSelectorTerm { alias: Some(alias), .. }], None) => format!("alias:{alias}"),
+        (terms, family) => format!("spec:{:016x}", fnv1a(&serde_json::json!([family, terms]).to_string())),
+    };
+    Images { identity, ids }
+}
+
+/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits): it has to be the same in every version of the program, and nobody gains by finding
+/// two sets of images that share one.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn kubelet(settings: &Map<String, Value>) -> Result<KubeletSettings, FieldError> {
@@ -340,6 +364,23 @@ mod tests {
             assert_eq!(found.field, "metadata.annotations[\"supercargo.io/reserved-instances\"]");
             assert!(found.problem.contains(problem), "{}", found.problem);
         }
+    }
+
+    #[test]
+    fn images_are_told_apart_by_the_status_or_else_by_the_spec() {
+        let alias = serde_json::json!({"amiSelectorTerms": [{"alias": "al2023@latest"}]});
+        let images = |spec: &serde_json::Value, ids: &[&str]| {
+            let amis: Vec<_> = ids.iter().map(|id| serde_json::json!({"id": id, "requirements": []})).collect();
+            convert(spec, &serde_json::json!({ "amis": amis })).expect("valid").images.identity
+        };
+        assert_eq!(images(&alias, &[]), "alias:al2023@latest");
+        // FNV-1a of `ami-1 ami-2`.
+        assert_eq!(images(&alias, &["ami-2", "ami-1"]), "amis:8af41b9a25e61b82");
+        assert_ne!(images(&alias, &["ami-1"]), images(&alias, &["ami-1", "ami-2"]));
+        let by_id = |id: &str| serde_json::json!({"amiFamily": "Custom", "amiSelectorTerms": [{"id": id}]});
+        assert!(images(&by_id("ami-1"), &[]).starts_with("spec:"));
+        assert_ne!(images(&by_id("ami-1"), &[]), images(&by_id("ami-2"), &[]));
+        assert_eq!(images(&by_id("ami-1"), &["ami-1", "ami-2"]), "amis:8af41b9a25e61b82");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::domain::resources::ResourceName;
 use crate::domain::taint::{Effect, Taint};
 
 /// The most entries of `requirements` and of labels.
-const MAX_ENTRIES: usize = 100;
+pub(super) const MAX_ENTRIES: usize = 100;
 
 /// Converts the pool called `name`.
 ///
@@ -106,13 +106,16 @@ fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), FieldError> {
         return Err(FieldError::new("labels", format!("{} labels", labels.len()), format!("use at most {MAX_ENTRIES}")));
     }
     for (key, value) in labels {
-        check_key(key).map_err(|error| FieldError { field: entry("labels", key), ..error })?;
+        check_key(key, restriction).map_err(|error| FieldError { field: entry("labels", key), ..error })?;
         check_value(value).map_err(|error| FieldError { field: entry("labels", key), ..error })?;
     }
     Ok(())
 }
 
-fn check_key(key: &str) -> Result<(), FieldError> {
+/// Says why a label may not be used; `None` when it may.
+type Restriction = fn(&str) -> Option<&'static str>;
+
+fn check_key(key: &str, restriction: Restriction) -> Result<(), FieldError> {
     if !is_qualified_name(key) {
         let mend = "write `name` or `domain/name`, with letters, digits, `-`, `_` and `.`";
         return Err(FieldError::new("key", format!("`{key}` is not a label key"), mend));
@@ -177,7 +180,7 @@ fn requirements(list: &[crd::NodeRequirement], template_labels: &BTreeMap<String
     let fixed = Requirements::from_labels(template_labels);
     let mut joined = Requirements::new();
     for (index, wanted) in list.iter().enumerate() {
-        let requirement = requirement(wanted).map_err(|error| error.inside(&format!("requirements[{index}]")))?;
+        let requirement = requirement(wanted, restriction).map_err(|error| error.inside(&format!("requirements[{index}]")))?;
         let absence_will_do = requirement.accepts_absence() && joined.get(&wanted.key).is_none_or(Requirement::accepts_absence);
         joined.add(&wanted.key, requirement);
         let left = joined.get(&wanted.key);
@@ -196,8 +199,9 @@ fn requirements(list: &[crd::NodeRequirement], template_labels: &BTreeMap<String
     Ok(joined)
 }
 
-fn requirement(wanted: &crd::NodeRequirement) -> Result<Requirement, FieldError> {
-    check_key(&wanted.key)?;
+/// The requirement, whose key `restriction` must allow.
+pub(super) fn requirement(wanted: &crd::NodeRequirement, restriction: Restriction) -> Result<Requirement, FieldError> {
+    check_key(&wanted.key, restriction)?;
     let Some(operator) = Operator::parse(&wanted.operator) else {
         let mend = "use In, NotIn, Exists, DoesNotExist, Gt, Lt, Gte or Lte";
         return Err(FieldError::new("operator", format!("unknown operator `{}`", wanted.operator), mend));

@@ -5,6 +5,7 @@
 
 mod ec2_node_class;
 mod node_claim;
+mod node_overlay;
 mod node_pool;
 
 pub use ec2_node_class::{
@@ -14,6 +15,7 @@ pub use ec2_node_class::{
     SubnetSelectorTerm, SubnetStatus,
 };
 pub use node_claim::{NodeClaim, NodeClaimCondition, NodeClaimResources, NodeClaimSpec, NodeClaimStatus};
+pub use node_overlay::{NodeOverlay, NodeOverlayRequirement, NodeOverlaySpec, NodeOverlayStatus};
 pub use node_pool::{
     DisruptionBudget, DisruptionSpec, NodeClassReference, NodePool, NodePoolSpec, NodePoolStatus, NodeRequirement, NodeTemplate,
     NodeTemplateMetadata, NodeTemplateSpec,
