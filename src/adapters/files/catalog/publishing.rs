@@ -11,12 +11,13 @@
 //! next one that publishes.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::adapters::files::catalog::faults::Faults;
 use crate::adapters::files::catalog::{CatalogError, parse, writing};
+use crate::adapters::files::durable;
 use crate::domain::catalog::Catalog;
 
 /// Why a catalog was not published. What was there before is still there.
@@ -71,10 +72,11 @@ pub fn publish(root: &Path, catalog: &Catalog) -> Result<PathBuf, PublishError> 
     let version = versions.join(number.to_string());
     fs::create_dir(&version).map_err(unwritable(&version))?;
     for (name, text) in &texts {
-        write_durably(&version.join(name), text)?;
+        let file = version.join(name);
+        durable::write_new(&file, text).map_err(unwritable(&file))?;
     }
-    make_durable(&version)?;
-    make_durable(&versions)?;
+    durable::sync_folder(&version).map_err(unwritable(&version))?;
+    durable::sync_folder(&versions).map_err(unwritable(&versions))?;
 
     let new_link = versions.join("link");
     if new_link.is_symlink() {
@@ -82,7 +84,7 @@ pub fn publish(root: &Path, catalog: &Catalog) -> Result<PathBuf, PublishError> 
     }
     symlink(Path::new(&folder_name).join(number.to_string()), &new_link).map_err(unwritable(&new_link))?;
     fs::rename(&new_link, &link).map_err(unwritable(&link))?;
-    make_durable(root)?;
+    durable::sync_folder(root).map_err(unwritable(root))?;
 
     for old in numbers_in(&versions)?.into_iter().filter(|old| *old != number && Some(*old) != current) {
         let old = versions.join(old.to_string());
@@ -129,16 +131,6 @@ fn numbers_in(versions: &Path) -> Result<Vec<u64>, PublishError> {
         numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
     }
     Ok(numbers)
-}
-
-fn write_durably(path: &Path, text: &str) -> Result<(), PublishError> {
-    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(unwritable(path))
-}
-
-/// Makes the entries of a folder survive a power cut.
-fn make_durable(folder: &Path) -> Result<(), PublishError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable(folder))
 }
 
 #[cfg(test)]
