@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::catalog::args::{CatalogArgs, Which};
+use super::instances::InstanceArgs;
 use crate::domain::collective::Portion;
 use crate::domain::money::UsdPerHour;
 use crate::planning::{CostModel, PreferencePolicy};
@@ -41,6 +42,8 @@ pub(super) struct InputArgs {
     /// How much CPU nodes in one Spot pool (an instance type in a zone) may have together, as a share of what all pods ask for.
     #[arg(long, value_name = "PERCENT", value_parser = percent, env = "SUPERCARGO_MAX_SPOT_POOL_SHARE")]
     pub(super) max_spot_pool_share: Option<u32>,
+    #[command(flatten)]
+    pub(super) instances: InstanceArgs,
 }
 
 #[derive(Debug, Args)]

@@ -7,14 +7,13 @@ use super::input::Input;
 use super::plan::solve;
 use super::progress::Meter;
 use super::{Answer, Failure, output};
-use crate::domain::catalog::PriceKind;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, PlannedNode};
 use crate::domain::pod::Pod;
 use crate::domain::resources::{ResourceName, quantity_text};
 use crate::planning::Planned;
 use crate::planning::explain::{Difference, NodeExplanation, PodExplanation, explain_node, explain_pod};
-use crate::report::summary::{count, meaning, per_month};
+use crate::report::summary::{count, mark, meaning, per_month};
 
 /// More candidates than this are only counted.
 const MOST_CANDIDATES: usize = 8;
@@ -35,6 +34,7 @@ fn planned(context: &ExplainContext) -> Result<(Input, Planned), Failure> {
     let input = Input::read(&context.input).inspect_err(|_| meter.finish())?;
     let planned = solve(&input, &context.solve, &context.costs, &meter)?;
     input.tell();
+    input.warn();
     Ok((input, planned))
 }
 
@@ -172,7 +172,7 @@ fn pods(input: &Input, node: &PlannedNode) -> String {
 }
 
 fn offering(one: &Candidate) -> String {
-    let mark = if one.price_kind == PriceKind::Estimated { "~" } else { "" };
+    let mark = mark(one.price_kind);
     format!("{} {} {} at {mark}${}/h", one.instance_type, one.zone, one.capacity_type.as_str(), one.price)
 }
 

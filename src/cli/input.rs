@@ -1,17 +1,18 @@
 //! What a command starts from: manifests and catalog, with everything that a reader should know about them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 use super::args::InputArgs;
 use super::catalog::{old_prices, place};
+use super::instances;
 use super::output::say;
 use crate::adapters::files::manifests;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::pod::UnmodelledRule;
-use crate::report::summary::count;
+use crate::report::summary::{count, idle_overlays};
 
 /// Manifests and catalog.
 pub(super) struct Input {
@@ -26,14 +27,18 @@ pub(super) struct Input {
 impl Input {
     /// Reads what the arguments name.
     pub(super) fn read(args: &InputArgs) -> Result<Self, Failure> {
-        let sources = args.filenames.iter().map(|path| source(path)).collect::<Result<Vec<_>, _>>()?;
-        let loaded = manifests::load(&sources).map_err(Failure::input)?;
+        let loaded = manifests::load(&sources(&args.filenames)?).map_err(Failure::input)?;
         let catalog = place::read(&args.catalog)?;
         let mut notices = loaded.notices;
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
         let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
-        let cluster = ClusterView { max_spot_pool_share: args.max_spot_pool_share, ..loaded.cluster };
+        let cluster = ClusterView {
+            max_spot_pool_share: args.max_spot_pool_share,
+            instance_settings: args.instances.settings()?,
+            ..loaded.cluster
+        };
+        notices.extend(instances::notice(&cluster));
         Ok(Self { cluster, catalog, notices, age })
     }
 
@@ -47,6 +52,18 @@ impl Input {
             say(&format!("note: {notice}"));
         }
     }
+}
+
+impl Input {
+    /// Says on stderr what a plan says along with its prices, for commands that show no whole plan.
+    pub(super) fn warn(&self) {
+        idle_overlays(&self.cluster, &self.catalog).iter().for_each(|warning| say(&format!("warning: {warning}")));
+    }
+}
+
+/// The sources that the arguments name.
+pub(super) fn sources(filenames: &[PathBuf]) -> Result<Vec<manifests::Source>, Failure> {
+    filenames.iter().map(|path| source(path)).collect()
 }
 
 /// `-` is stdin, everything else a path.

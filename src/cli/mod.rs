@@ -9,10 +9,12 @@ mod catalog;
 mod explain;
 mod export;
 mod input;
+mod instances;
 mod output;
 mod plan;
 mod progress;
 mod verify;
+mod xdg;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

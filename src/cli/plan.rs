@@ -40,10 +40,8 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
         root_volumes: !args.costs.no_root_volume,
         fee_per_node: args.costs.fee_per_node,
     };
-    if args.output != Format::Table
-        && let Some(warning) = summary::estimate_warning(&report)
-    {
-        say(&format!("warning: {warning}"));
+    if args.output != Format::Table {
+        summary::warnings(&report).iter().for_each(|warning| say(&format!("warning: {warning}")));
     }
     let text = match args.output {
         Format::Table => table::render(&report, output::style()),

@@ -23,6 +23,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
     let document = PlanDocument::parse(&text).map_err(|problem| refuse(&problem))?;
     let input = Input::read(&args.input)?;
     input.tell();
+    input.warn();
     let plan = document.to_plan(&input.cluster).map_err(|problem| refuse(&problem))?;
     let fee = document.fee_per_node().ok_or_else(|| refuse(&"costModel.feePerNode: is not an amount of dollars per hour"))?;
     let volumes = document.cost_model.root_volumes;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::money::UsdPerHour;
+use crate::domain::node_overlay::evaluation::Overlays;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
 use crate::domain::resources::{Resources, quantity_text};
@@ -82,8 +83,11 @@ pub struct NodeDocument {
     pub reservation: Option<String>,
     /// Dollars per hour of the instance; 0 for a reserved one, which is paid for anyway.
     pub price: f64,
-    /// `listed` or `estimate`.
+    /// `listed`, `estimate`, `overlay` (what a NodeOverlay says, or makes of a listed price) or `overlaidEstimate`.
     pub price_kind: String,
+    /// Name of the NodeOverlay that decides the price; only with `overlay` and `overlaidEstimate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_overlay: Option<String>,
     /// Dollars per hour of root volume and fee.
     pub overhead: f64,
     /// `price` + `overhead`.
@@ -117,7 +121,7 @@ pub struct CandidateDocument {
     pub reservation: Option<String>,
     /// Dollars per hour of the instance.
     pub price: f64,
-    /// `listed` or `estimate`.
+    /// `listed`, `estimate`, `overlay` (what a NodeOverlay says, or makes of a listed price) or `overlaidEstimate`.
     pub price_kind: String,
 }
 
@@ -207,6 +211,7 @@ impl PlanDocument {
     #[must_use]
     pub fn new(report: &Report<'_>) -> Self {
         let plan = report.plan;
+        let overlays = Overlays::new(report.cluster, report.catalog);
         let name = |pod: usize| report.cluster.pods.get(pod).map_or_else(|| format!("#{pod}"), Pod::full_name);
         let node = |(index, node): (usize, &PlannedNode)| NodeDocument {
             index,
@@ -217,6 +222,7 @@ impl PlanDocument {
             reservation: node.offering.reservation.clone(),
             price: node.offering.price.dollars(),
             price_kind: price_kind(node.offering.price_kind).to_owned(),
+            price_overlay: summary::overlay_of(&overlays, report, node).map(|overlay| overlay.name.clone()),
             overhead: node.overhead.dollars(),
             cost: node.cost().dollars(),
             pods: node.pods.iter().map(|&pod| name(pod)).collect(),
@@ -266,7 +272,7 @@ impl PlanDocument {
                 as_of: report.catalog.prices_as_of.clone(),
                 spot: if report.catalog.has_estimates(CapacityType::Spot) { "estimate" } else { "observed" }.to_owned(),
             },
-            notices: report.notices.iter().cloned().chain(summary::estimate_warning(report)).collect(),
+            notices: report.notices.iter().cloned().chain(summary::warnings(report)).collect(),
         }
     }
 
@@ -310,11 +316,14 @@ fn price_kind(kind: PriceKind) -> &'static str {
     match kind {
         PriceKind::Listed => "listed",
         PriceKind::Estimated => "estimate",
+        PriceKind::Overlaid => "overlay",
+        PriceKind::OverlaidEstimate => "overlaidEstimate",
     }
 }
 
 fn parse_price_kind(text: &str) -> Option<PriceKind> {
-    [PriceKind::Listed, PriceKind::Estimated].into_iter().find(|kind| price_kind(*kind) == text)
+    let all = [PriceKind::Listed, PriceKind::Estimated, PriceKind::Overlaid, PriceKind::OverlaidEstimate];
+    all.into_iter().find(|kind| price_kind(*kind) == text)
 }
 
 fn quantities(resources: &Resources) -> BTreeMap<String, String> {

@@ -28,7 +28,8 @@ pub fn render(report: &Report<'_>) -> String {
     }
     for group in &groups {
         let node = group.sample;
-        let mark = if group.is_estimated() { "~" } else { "" };
+        // A star would make the cell italic.
+        let mark = group.mark().replace('*', "\\*");
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {mark}{} | {mark}{} |",
@@ -58,8 +59,14 @@ pub fn render(report: &Report<'_>) -> String {
     let _ = writeln!(text, "- **First-fit** {}", summary::first_fit(report));
     let _ = writeln!(text, "- **Stopped** {}", summary::stopped(report));
     let _ = writeln!(text, "- **Prices**: {}", report.catalog.summary());
+    for sentence in summary::overlaid(report) {
+        let _ = writeln!(text, "- \\* {sentence}");
+    }
     if let Some(warning) = summary::estimate_warning(report) {
         let _ = writeln!(text, "- **~ {warning}**");
+    }
+    for warning in summary::idle_overlays(report.cluster, report.catalog) {
+        let _ = writeln!(text, "- **{warning}**");
     }
     let left = summary::unplaced(report);
     if !left.is_empty() {

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
-use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
+use crate::domain::cluster::ClusterView;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
+use crate::domain::node_overlay::NodeOverlay;
+use crate::domain::node_overlay::evaluation::Overlays;
 use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference, WhyLeft};
 use crate::domain::resources::{ResourceName, Resources};
 
@@ -42,10 +45,21 @@ impl Group<'_> {
         self.sample.cost() * i64::try_from(self.nodes).unwrap_or(i64::MAX)
     }
 
-    /// Whether the price is an estimate.
+    /// What is put before the price.
     #[must_use]
-    pub fn is_estimated(&self) -> bool {
-        self.sample.offering.price_kind == PriceKind::Estimated
+    pub fn mark(&self) -> &'static str {
+        mark(self.sample.offering.price_kind)
+    }
+}
+
+/// What is put before a price that AWS does not list: `~` where it is an estimate, `*` where a NodeOverlay is part of it.
+#[must_use]
+pub fn mark(kind: PriceKind) -> &'static str {
+    match kind {
+        PriceKind::Listed => "",
+        PriceKind::Estimated => "~",
+        PriceKind::Overlaid => "*",
+        PriceKind::OverlaidEstimate => "~*",
     }
 }
 
@@ -272,7 +286,7 @@ pub fn unmet(report: &Report<'_>) -> Vec<String> {
 /// How many nodes of the plan have an estimated price.
 #[must_use]
 pub fn estimated_nodes(report: &Report<'_>) -> usize {
-    report.plan.nodes.iter().filter(|node| node.offering.price_kind == PriceKind::Estimated).count()
+    report.plan.nodes.iter().filter(|node| node.offering.price_kind.is_estimate()).count()
 }
 
 /// What is loudly said where prices are estimates; `None` when every price of the plan is a listed one.
@@ -281,11 +295,48 @@ pub fn estimate_warning(report: &Report<'_>) -> Option<String> {
     let nodes = estimated_nodes(report);
     (nodes > 0).then(|| {
         let verb = if nodes == 1 { "has" } else { "have" };
-        let estimated = report.plan.nodes.iter().filter(|node| node.offering.price_kind == PriceKind::Estimated);
+        let estimated = report.plan.nodes.iter().filter(|node| node.offering.price_kind.is_estimate());
         let only_spot = estimated.map(|node| node.offering.capacity_type).all(|kind| kind == CapacityType::Spot);
         let what = if only_spot { "Spot price" } else { "price" };
         format!("{} {verb} an ESTIMATED {what}, not an observed one; give real prices with --catalog", count(nodes, "node"))
     })
+}
+
+/// The NodeOverlay that decides the price of `node`; `None` where the catalog does.
+#[must_use]
+pub fn overlay_of<'a>(overlays: &Overlays<'a>, report: &Report<'a>, node: &PlannedNode) -> Option<&'a NodeOverlay> {
+    let pool = report.cluster.node_pools.iter().find(|pool| pool.name == node.node_pool)?;
+    let (of_pool, offering) = (overlays.of_pool(pool)?, &node.offering);
+    let of_type = of_pool.of_type(report.catalog.get(&offering.instance_type)?);
+    of_type.price_of(&offering.zone, offering.capacity_type, offering.reservation.as_deref())
+}
+
+/// How many nodes have their price from each NodeOverlay, by its name.
+#[must_use]
+pub fn overlaid(report: &Report<'_>) -> Vec<String> {
+    let overlays = Overlays::new(report.cluster, report.catalog);
+    let mut nodes: BTreeMap<&str, usize> = BTreeMap::new();
+    for overlay in report.plan.nodes.iter().filter_map(|node| overlay_of(&overlays, report, node)) {
+        *nodes.entry(overlay.name.as_str()).or_default() += 1;
+    }
+    let sentence = |(name, nodes): (&str, usize)| {
+        let have = if nodes == 1 { "has a price" } else { "have prices" };
+        format!("{} {have} that NodeOverlay `{name}` decides", count(nodes, "node"))
+    };
+    nodes.into_iter().map(sentence).collect()
+}
+
+/// The NodeOverlays that change nothing, and why.
+#[must_use]
+pub fn idle_overlays(cluster: &ClusterView, catalog: &Catalog) -> Vec<String> {
+    let idle = Overlays::new(cluster, catalog).idle;
+    idle.into_iter().map(|(overlay, why)| format!("NodeOverlay `{}` is IGNORED: {why}", overlay.name)).collect()
+}
+
+/// Everything that is loudly said: estimated prices, and NodeOverlays that change nothing.
+#[must_use]
+pub fn warnings(report: &Report<'_>) -> Vec<String> {
+    estimate_warning(report).into_iter().chain(idle_overlays(report.cluster, report.catalog)).collect()
 }
 
 /// What the cost is made of.

@@ -60,8 +60,14 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     say("First-fit", &summary::first_fit(report));
     say("Stopped", &summary::stopped(report));
     say("Prices", &report.catalog.summary());
+    for sentence in summary::overlaid(report) {
+        say("*", &sentence);
+    }
     if let Some(warning) = summary::estimate_warning(report) {
         let _ = writeln!(text, "{}", paint(style, "1;33", &format!("~          {warning}")));
+    }
+    for warning in summary::idle_overlays(report.cluster, report.catalog) {
+        let _ = writeln!(text, "{}", paint(style, "1;33", &format!("!          {warning}")));
     }
     unplaced(report, style, &mut text);
     text
@@ -83,7 +89,7 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
         used.add(&group.used);
         allocatable.add(&group.allocatable);
         let node = group.sample;
-        let mark = if group.is_estimated() { "~" } else { "" };
+        let mark = group.mark();
         let mut row = vec![
             if node.node_pool == pool { String::new() } else { node.node_pool.clone() },
             group.indices(),

@@ -33,6 +33,11 @@ pub(crate) fn run_in<S: AsRef<OsStr>>(folder: &Path, arguments: &[S], stdin: &st
     for name in ["CATALOG", "REGION", "GAP", "TIMEOUT", "WORK", "SEED", "FEE_PER_NODE", "OUTPUT", "MAX_SPOT_POOL_SHARE"] {
         command.env_remove(format!("SUPERCARGO_{name}"));
     }
+    for name in ["VM_MEMORY_OVERHEAD_PERCENT", "RESERVED_ENIS", "SUPERCARGO_DISCOVERED_MEMORY"] {
+        command.env_remove(name);
+    }
+    // What nodes of the user reported is no part of a test.
+    command.env("XDG_STATE_HOME", "/nowhere");
     let output = command.current_dir(folder).args(arguments).write_stdin(stdin).output().expect("the binary runs");
     let text = |bytes: Vec<u8>| without_times(&String::from_utf8(bytes).expect("it writes UTF-8"));
     Said { code: output.status.code().expect("it ends by itself"), stdout: text(output.stdout), stderr: text(output.stderr) }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::cli::instances::TableArgs;
 use crate::domain::catalog::CapacityType;
 use crate::domain::catalog::selection::{Selection, Span};
 use crate::domain::instance_type::Architecture;
@@ -26,6 +27,8 @@ pub(super) enum CatalogCommand {
     Show(Box<ShowArgs>),
     /// Say what changed between two catalogs.
     Diff(DiffArgs),
+    /// Remember how much memory the Nodes of the manifests have, for later plans.
+    Learn(LearnArgs),
     /// Look for old, missing and absurd prices. Exit code 1 when there is something to say.
     Doctor(DoctorArgs),
 }
@@ -136,6 +139,15 @@ pub(super) struct DiffArgs {
     /// What to print.
     #[arg(short, long, value_enum, default_value = "table")]
     pub(super) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LearnArgs {
+    /// Manifests with Nodes and EC2NodeClasses: a file, a folder, or `-` for stdin; may be repeated.
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    pub(super) filenames: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) table: TableArgs,
 }
 
 #[derive(Debug, Args)]

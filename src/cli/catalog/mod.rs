@@ -4,6 +4,7 @@ mod age;
 pub(super) mod args;
 mod diff;
 mod doctor;
+mod learn;
 #[cfg(feature = "aws")]
 mod meter;
 pub(super) mod place;
@@ -23,6 +24,7 @@ pub(super) fn run(args: &CatalogArgs) -> Result<Answer, Failure> {
         CatalogCommand::Refresh(args) => refresh::run(args),
         CatalogCommand::Show(args) => show::run(args),
         CatalogCommand::Diff(args) => diff::run(args),
+        CatalogCommand::Learn(args) => learn::run(args),
         CatalogCommand::Doctor(args) => doctor::run(args),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Which;
 use crate::adapters::files::catalog;
-use crate::cli::Failure;
+use crate::cli::{Failure, xdg};
 use crate::domain::catalog::Catalog;
 
 /// The region of the catalog that is built in.
@@ -58,13 +58,10 @@ pub(super) fn root(given: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
-    // The XDG specification says to disregard a relative path.
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".cache")));
     let missing = || {
         Failure::Input("there is no home folder for the user's cache\n  hint: set XDG_CACHE_HOME, or use --catalog".to_owned())
     };
-    Ok(cache.ok_or_else(missing)?.join("supercargo").join("catalog"))
+    Ok(xdg::folder("XDG_CACHE_HOME", ".cache").ok_or_else(missing)?.join("catalog"))
 }
 
 /// Names of the regions that have a catalog in the folder, sorted.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{GAP, to_text};
+use crate::domain::catalog::Catalog;
 use crate::domain::catalog::selection::Selected;
-use crate::domain::catalog::{Catalog, PriceKind};
 use crate::domain::money::UsdPerHour;
 use crate::report::columns::{Style, aligned};
 
@@ -22,7 +22,7 @@ pub fn listing_table(selected: &[Selected<'_>], style: Style) -> String {
 fn row(one: &Selected<'_>) -> Vec<String> {
     let of = one.instance_type;
     let gpus: i64 = of.gpus.iter().map(|device| device.count).sum();
-    let estimated = one.offerings.first().is_some_and(|offering| offering.price_kind == PriceKind::Estimated);
+    let estimated = one.offerings.first().is_some_and(|offering| offering.price_kind.is_estimate());
     let mark = |price: UsdPerHour| format!("{}{price}", if estimated { "~" } else { "" });
     vec![
         of.name.clone(),
@@ -104,7 +104,7 @@ impl<'a> Entry<'a> {
         let prices = one.offerings.iter().map(|offering| Price {
             zone: &offering.zone,
             price: offering.price.dollars(),
-            estimate: offering.price_kind == PriceKind::Estimated,
+            estimate: offering.price_kind.is_estimate(),
         });
         Self {
             instance_type: &of.name,

@@ -180,7 +180,10 @@ fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> 
         return fail(format!("{at}.capacityType"), format!("`{}` is not `on-demand`, `spot` or `reserved`", one.capacity_type));
     };
     let Some(price_kind) = parse_price_kind(&one.price_kind) else {
-        return fail(format!("{at}.priceKind"), format!("`{}` is neither `listed` nor `estimate`", one.price_kind));
+        return fail(
+            format!("{at}.priceKind"),
+            format!("`{}` is not `listed`, `estimate`, `overlay` or `overlaidEstimate`", one.price_kind),
+        );
     };
     Ok(Candidate {
         instance_type: one.instance_type.clone(),
