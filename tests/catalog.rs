@@ -4,6 +4,7 @@
 #![cfg(feature = "kube")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use supercargo::adapters::files::catalog;
 use supercargo::domain::allocatable::{allocatable, capacity, root_volume_cost};
 use supercargo::domain::catalog::{CapacityType, Catalog, InstanceType, PriceKind};
+use supercargo::domain::instance_settings::InstanceSettings;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::node_class::NodeClass;
 use supercargo::domain::resources::ResourceName;
@@ -135,7 +137,7 @@ fn an_independent_extraction_has_the_same_facts() {
             "mem": ours.memory_mib,
             "eni": ours.network.default_card_interfaces(),
             "ips": ours.network.ipv4_per_interface,
-            "pods": capacity(ours, &class).get(ResourceName::PODS),
+            "pods": capacity(ours, &class, &InstanceSettings::default()).get(ResourceName::PODS),
             "gpu": gpu.map_or(0, |gpu| gpu.count),
             "gpuname": gpu.map(|gpu| &gpu.name),
             "gpuman": gpu.map(|gpu| &gpu.manufacturer),
@@ -209,25 +211,39 @@ const DEVIATIONS: [Deviation; 5] = [
     ),
 ];
 
+/// Whether a column of the documentation is a label; the others are resources.
+fn is_label(column: &str) -> bool {
+    ["karpenter.k8s.aws/", "kubernetes.io/", "node.kubernetes.io/"].iter().any(|domain| column.starts_with(domain))
+}
+
+/// Where a type differs from its documentation: column, ours, theirs.
+fn differences(ours: &InstanceType, theirs: &Documented) -> Vec<(String, String, String)> {
+    let class = NodeClass::al2023("default");
+    let room = allocatable(ours, &class, &InstanceSettings::default());
+    let made = |column: &str| if is_label(column) { label(ours, &class, column) } else { printed(column, room.get(column)) };
+    let columns = theirs.iter().filter(|(column, _)| *column != "instance_type");
+    columns
+        .map(|(column, value)| (column.clone(), made(column), value.clone()))
+        .filter(|(_, made, value)| made != value)
+        .collect()
+}
+
+fn deviation(ours: &InstanceType, column: &str) -> Option<usize> {
+    DEVIATIONS.iter().position(|(where_, types, ..)| *where_ == column && types(ours.family().unwrap_or_default()))
+}
+
 #[test]
 fn labels_and_allocatable_equal_karpenters_documentation() {
     let Some(documented) = documented() else { return };
-    let (catalog, class) = (embedded(), NodeClass::al2023("default"));
+    let catalog = embedded();
     let (mut compared, mut known, mut unknown) = (0, [0; DEVIATIONS.len()], Vec::new());
     for theirs in documented {
         let Some(ours) = catalog.get(&theirs["instance_type"]) else { continue };
         compared += 1;
-        let room = allocatable(ours, &class);
-        for (column, value) in theirs.iter().filter(|(column, _)| *column != "instance_type") {
-            let is_label = ["karpenter.k8s.aws/", "kubernetes.io/", "node.kubernetes.io/"].iter().any(|d| column.starts_with(d));
-            let made = if is_label { label(ours, &class, column) } else { printed(column, room.get(column)) };
-            if made == *value {
-                continue;
-            }
-            let family = ours.family().unwrap_or_default();
-            match DEVIATIONS.iter().position(|(where_, types, ..)| where_ == column && types(family)) {
+        for (column, made, value) in differences(ours, &theirs) {
+            match deviation(ours, &column) {
                 Some(at) => known[at] += 1,
-                None => unknown.push(format!("{} of {}: {made:?}, documented {value:?}", column, ours.name)),
+                None => unknown.push(format!("{column} of {}: {made:?}, documented {value:?}", ours.name)),
             }
         }
     }
@@ -235,5 +251,65 @@ fn labels_and_allocatable_equal_karpenters_documentation() {
     assert_eq!(unknown, Vec::<String>::new());
     for ((column, _, expected, reason), found) in DEVIATIONS.iter().zip(known) {
         assert_eq!(found, *expected, "types that differ in {column} because {reason}");
+    }
+}
+
+/// What stands around the tables in the page.
+const TABLES: [&str; 2] = ["<!-- compared: begin -->\n", "<!-- compared: end -->\n"];
+
+/// The families of the types and their rooms, then every difference in a resource, as Markdown.
+fn comparison(catalog: &Catalog, documented: &[Documented]) -> String {
+    let class = NodeClass::al2023("default");
+    let room = |one: &InstanceType| allocatable(one, &class, &InstanceSettings::default());
+    let mut families: BTreeMap<&str, Vec<(&InstanceType, usize)>> = BTreeMap::new();
+    let (mut rows, mut exact) = (String::new(), 0);
+    for theirs in documented {
+        let Some(ours) = catalog.get(&theirs["instance_type"]) else { continue };
+        let mut found = differences(ours, theirs);
+        found.retain(|(column, ..)| !is_label(column));
+        exact += usize::from(found.is_empty());
+        families.entry(ours.family().unwrap_or_default()).or_default().push((ours, found.len()));
+        for (column, made, value) in found {
+            let why = deviation(ours, &column).map_or("unexplained", |at| DEVIATIONS[at].3);
+            let stated = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+            let _ = writeln!(rows, "| {} | {column} | {} | {} | {why} |", ours.name, stated(made), stated(value));
+        }
+    }
+    let types: usize = families.values().map(Vec::len).sum();
+    let mut text = format!(
+        "{types} instance types in {} families are compared; {exact} are equal in every resource, {} are not.\n\n",
+        families.len(),
+        types - exact
+    );
+    text.push_str("| family | types | CPU | memory | pods | equal |\n|---|--:|--:|--:|--:|--:|\n");
+    for (family, types) in families {
+        let span = |resource: &str| {
+            let amounts: Vec<i64> = types.iter().map(|(one, _)| room(one).get(resource)).collect();
+            let (least, most) = (amounts.iter().min().copied().unwrap_or(0), amounts.iter().max().copied().unwrap_or(0));
+            let [least, most] = [least, most].map(|amount| printed(resource, amount));
+            if least == most { least } else { format!("{least} to {most}") }
+        };
+        let [cpu, memory, pods] = [ResourceName::CPU, ResourceName::MEMORY, ResourceName::PODS].map(span);
+        let equal = types.iter().filter(|(_, differences)| *differences == 0).count();
+        let _ = writeln!(text, "| {family} | {} | {cpu} | {memory} | {pods} | {equal} |", types.len());
+    }
+    text.push_str("\nEvery difference:\n\n| instance type | resource | here | documented | why |\n|---|---|--:|--:|---|\n");
+    text + &rows
+}
+
+/// The page has the tables of today; `INSTA_UPDATE=always` writes them.
+#[test]
+fn the_page_on_allocatable_has_the_comparison_of_today() {
+    let Some(mut documented) = documented() else { return };
+    documented.sort_by(|a, b| a["instance_type"].cmp(&b["instance_type"]));
+    let tables = comparison(&embedded(), &documented);
+    let path = root().join("docs/allocatable.md");
+    let page = fs::read_to_string(&path).expect("the page is there");
+    let parts = page.split_once(TABLES[0]).and_then(|(head, rest)| Some((head, rest.split_once(TABLES[1])?)));
+    let (head, (shown, tail)) = parts.expect("the page has a place for the tables");
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always") {
+        fs::write(&path, [head, TABLES[0], &tables, TABLES[1], tail].concat()).expect("the page can be written");
+    } else {
+        assert!(shown == tables, "docs/allocatable.md has other tables than those of today:\n{tables}");
     }
 }

@@ -158,3 +158,20 @@ impl NodeClass {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// `cr-1`: one free m5.large in us-east-1a.
+    pub(crate) fn reservation() -> CapacityReservation {
+        CapacityReservation {
+            id: "cr-1".to_owned(),
+            instance_type: "m5.large".to_owned(),
+            zone: "us-east-1a".to_owned(),
+            reservation_type: "default".to_owned(),
+            interruptible: false,
+            free: 1,
+        }
+    }
+}

@@ -63,6 +63,8 @@ mod metamorphic_tests;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod overlay_tests;
+#[cfg(test)]
 mod priority_tests;
 #[cfg(test)]
 mod properties;

@@ -200,7 +200,7 @@ fn first_fit(tiers: &[SolvedTier], unplaced: usize) -> FirstFitOutcome {
         // Nodes that exist are used and not bought; each counts as a micro-dollar to the engine, like whatever costs nothing.
         let standing = |(row, _): &&(usize, i64)| matches!(tier.program.rows[*row], Row::Standing(_));
         let used: i64 = first_fit.usage.iter().filter(standing).map(|(_, nodes)| nodes).sum();
-        outcome.cost += UsdPerHour::from_micros(first_fit.cost - tier.program.tokens(&first_fit.usage));
+        outcome.cost += UsdPerHour::from_micros(first_fit.cost - tier.program.tokens(first_fit));
         outcome.nodes += usize::try_from(first_fit.nodes).unwrap_or(usize::MAX) - usize::try_from(used).unwrap_or(0);
         outcome.unplaced += usize::try_from(first_fit.unplaced.saturating_sub(left)).unwrap_or(usize::MAX);
     }

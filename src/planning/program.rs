@@ -24,7 +24,7 @@ use crate::planning::plan::NodeOrigin;
 use crate::planning::priority::{self, Aim, Penalties};
 use crate::planning::supply::{Supply, Template};
 use crate::solver::problem::LARGEST_AMOUNT;
-use crate::solver::{Class, NodeRule, Problem, Shape, SideRow, Solution};
+use crate::solver::{Class, FirstFit, NodeRule, Problem, Shape, SideRow, Solution};
 
 /// What a shape stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct TierProgram {
     pub(super) pods: BTreeMap<i32, i64>,
     /// Per side row, whether a node that counts in it may cost nothing; the engine counts a micro-dollar then.
     tokens: Vec<bool>,
+    /// Whether other nodes may cost nothing too: an overlay can make any price zero.
+    free: bool,
 }
 
 /// A shape before its eligibility is known in classes.
@@ -186,15 +188,18 @@ impl TierProgram {
             priority::aim_at_pods(&mut problem, &choices, dearest);
         }
         problem.side_rows = rows.iter().map(|&(row, _)| SideRow { limit: limits[row] }).collect();
-        let mut tokens = vec![false; rows.len()];
+        let (mut tokens, mut free) = (vec![false; rows.len()], false);
         for (shape, origin) in problem.shapes.iter().zip(&origins) {
             if supply.templates[origin.template].cost(origin.offer) <= UsdPerHour::ZERO {
-                let of_nodes = shape.usage.iter().filter(|(row, _)| !matches!(rows[*row].1, Row::Limit(_)));
-                of_nodes.for_each(|&(row, _)| tokens[row] = true);
+                // Rows in which a node counts as one; of limits and Spot pools it takes an amount.
+                let counts_nodes = |row: usize| matches!(rows[row].1, Row::Reservation(_) | Row::Standing(_));
+                let of_nodes: Vec<usize> = shape.usage.iter().map(|(row, _)| *row).filter(|row| counts_nodes(*row)).collect();
+                free |= of_nodes.is_empty();
+                of_nodes.into_iter().for_each(|row| tokens[row] = true);
             }
         }
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
-        Some(Self { weight, problem, members, arrangement, choices, origins, rows, pods, tokens })
+        Some(Self { weight, problem, members, arrangement, choices, origins, rows, pods, tokens, free })
     }
 
     /// Whether a NodePool's limit or a reservation may leave pods unplaced.
@@ -203,15 +208,20 @@ impl TierProgram {
         self.rows.iter().any(|row| !matches!(row, Row::Standing(_)))
     }
 
-    /// What the engine counts for nodes that cost nothing, at most: a micro-dollar for each, since a shape costs something.
+    /// What the engine counts for nodes that cost nothing, at most: a micro-dollar for each, since a shape costs something. There are no
+    /// more nodes than pods.
     #[must_use]
     pub fn token_cost(&self) -> i64 {
-        self.problem.side_rows.iter().zip(&self.tokens).filter(|(_, token)| **token).map(|(row, _)| row.limit).sum()
+        let of_rows = self.problem.side_rows.iter().zip(&self.tokens).filter(|(_, token)| **token).map(|(row, _)| row.limit);
+        of_rows.chain(self.pods.values().copied().filter(|_| self.free)).fold(0, i64::saturating_add)
     }
 
-    /// How many of the nodes that take so much of each side row cost nothing.
-    pub(super) fn tokens(&self, usage: &[(usize, i64)]) -> i64 {
-        usage.iter().filter(|(row, _)| self.tokens[*row]).map(|(_, nodes)| nodes).sum()
+    /// How many nodes of `first_fit` cost nothing.
+    pub(super) fn tokens(&self, first_fit: &FirstFit) -> i64 {
+        if self.free {
+            return i64::try_from(first_fit.nodes_at_least_cost).unwrap_or(i64::MAX);
+        }
+        first_fit.usage.iter().filter(|(row, _)| self.tokens[*row]).map(|(_, nodes)| nodes).sum()
     }
 
     /// How many of each unit `solution` places.

@@ -72,6 +72,7 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
         usage: usage.into_iter().collect(),
         cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
         nodes: start.nodes.len() as u64,
+        nodes_at_least_cost: start.nodes.iter().filter(|node| reduced.shapes[node.shape].cost == 1).count() as u64,
         unplaced: start.unplaced.iter().map(|&n| u64::from(n)).sum(),
     };
     let mut incumbent = Incumbent { objective: i64::MAX, packing: Packing::default() };

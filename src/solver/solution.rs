@@ -61,6 +61,8 @@ pub struct FirstFit {
     pub cost: i64,
     /// How many nodes.
     pub nodes: u64,
+    /// How many of them cost one micro-dollar, the least that a shape can cost.
+    pub nodes_at_least_cost: u64,
     /// How many pods it leaves.
     pub unplaced: u64,
     /// What its nodes take of each side row; a row that is left out takes nothing.

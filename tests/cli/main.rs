@@ -3,5 +3,6 @@
 mod catalog;
 mod errors;
 mod golden;
+mod instances;
 mod plans;
 mod run;

@@ -3,6 +3,7 @@
 mod company;
 mod loading;
 mod mistakes;
+mod overlays;
 mod volumes;
 
 use supercargo::adapters::files::manifests::{InputErrors, Loaded, Source, load};

@@ -3,6 +3,7 @@
 //! A failing case is kept in `tests/properties/regressions.txt` and replayed first from then on.
 
 mod manifests;
+mod overlay;
 mod quantity;
 mod requirement;
 mod solver;

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::catalog::tests::catalog;
 use crate::domain::instance_type::Architecture;
 use crate::domain::instance_type::tests::sold;
+use crate::domain::node_class::tests::reservation;
 use crate::domain::node_pool::NodeClassRef;
 use crate::domain::requirement::{Operator, Requirement};
 
@@ -217,14 +218,7 @@ fn a_price_for_named_types_makes_up_for_one_that_is_missing() {
 #[test]
 fn instances_of_reservations_are_offerings_at_a_price_of_zero() {
     let catalog = two_types();
-    let reservation = CapacityReservation {
-        id: "cr-1".to_owned(),
-        instance_type: "m5.large".to_owned(),
-        zone: "us-east-1a".to_owned(),
-        reservation_type: "default".to_owned(),
-        interruptible: false,
-        free: 1,
-    };
+    let reservation = reservation();
     let price = |requirements: &[(&str, Operator, &[&str])], price: &str| {
         let mut cluster = cluster(vec![pool("a", &[])], vec![overlay("o", 0, requirements, price)]);
         cluster.node_classes.get_mut("default").expect("it is there").capacity_reservations.push(reservation.clone());
