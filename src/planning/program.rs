@@ -178,7 +178,7 @@ impl TierProgram {
             if useful && alike.insert(Draft { set: eligible, ..draft.clone() }, ()).is_none() {
                 let Draft { capacity, bound_capacity, cost, usage, .. } = draft;
                 let usage = usage.iter().map(|(row, amount)| (renumbered[row], *amount)).collect();
-                problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage });
+                problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage, base: None });
                 origins.push(origin);
             }
         }
