@@ -253,7 +253,10 @@ impl Model {
         }
         text.push_str("COLUMNS\n");
         for integer in [true, false] {
-            push(&mut text, format_args!("{}", if integer { " MARKER 'MARKER' 'INTORG'\n" } else { " MARKER 'MARKER' 'INTEND'\n" }));
+            push(
+                &mut text,
+                format_args!("{}", if integer { " MARKER 'MARKER' 'INTORG'\n" } else { " MARKER 'MARKER' 'INTEND'\n" }),
+            );
             for (column, entries) in self.columns.iter().zip(&entries).filter(|(column, _)| column.integer == integer) {
                 push(&mut text, format_args!(" {} cost {}\n", column.name, column.cost));
                 for (row, amount) in entries {

@@ -128,7 +128,15 @@ impl Packing {
     /// Stops without adding more once the cost of the new nodes reaches `budget`; whether all pods were placed is for the caller to
     /// see. `candidates` are the shapes to choose from, `costs` those of all shapes as the rule sees them, side rows priced. What a shape could hold only gets worse as pods find their places, so a shape
     /// is filled anew only when its last ratio is the least of all (lazy evaluation, Minoux 1978).
-    pub(super) fn complete(&mut self, reduced: &Reduced, values: &[f64], orders: &[Order], candidates: &[usize], costs: &[f64], budget: i64) {
+    pub(super) fn complete(
+        &mut self,
+        reduced: &Reduced,
+        values: &[f64],
+        orders: &[Order],
+        candidates: &[usize],
+        costs: &[f64],
+        budget: i64,
+    ) {
         let mut counts = Vec::new();
         let mut ratio = |packing: &Self, offer: &Offer| -> f64 {
             let shape = candidates[offer.candidate];

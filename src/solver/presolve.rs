@@ -362,9 +362,8 @@ pub(super) fn undominated(shapes: Vec<ReducedShape>, sets: &[FixedBitSet]) -> Ve
     }
     let mut kept: Vec<&Vec<usize>> = Vec::new();
     for family in families.iter().rev() {
-        let by = |other: &&Vec<usize>| {
-            family.iter().all(|&at| other.iter().any(|&better| dominates(&shapes[better], &shapes[at])))
-        };
+        let by =
+            |other: &&Vec<usize>| family.iter().all(|&at| other.iter().any(|&better| dominates(&shapes[better], &shapes[at])));
         if !kept.iter().any(by) {
             kept.push(family);
         }

@@ -147,7 +147,8 @@ impl Shape {
 
     /// Whether it may be a variant of `base`.
     fn may_vary(&self, base: &Self) -> bool {
-        let alike = self.capacity == base.capacity && self.bound_capacity == base.bound_capacity && self.eligible == base.eligible;
+        let alike =
+            self.capacity == base.capacity && self.bound_capacity == base.bound_capacity && self.eligible == base.eligible;
         alike && base.base.is_none() && self.cost <= base.cost && self.beyond(base).count() + base.usage.len() == self.usage.len()
     }
 }

@@ -85,8 +85,7 @@ pub(super) fn least_cost(reduced: &Reduced, bases: &[usize]) -> Option<LeastCost
     let columns: Vec<LpColumn> = options
         .iter()
         .map(|&(at, base, variant)| {
-            let mut entries: Vec<(usize, f64)> =
-                reduced.drawn(base, variant).map(|(row, amount)| (row, amount as f64)).collect();
+            let mut entries: Vec<(usize, f64)> = reduced.drawn(base, variant).map(|(row, amount)| (row, amount as f64)).collect();
             entries.push((limits.len() + at, 1.0));
             LpColumn { cost: -gain(reduced, base, variant) as f64, upper: counts[&base] as f64, entries }
         })

@@ -177,9 +177,11 @@ fn a_problem_with<S: Strategy<Value = Vec<RandomDiscount>>>(discounts: fn(i64) -
             prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(0_i64..12, 1..3)],
             (rules(), blocks(scale), discounts(scale)),
         )
-            .prop_map(|(dimensions, classes, shapes, eligibility, limits, ((most_per_node, rules), blocks, discounts))| {
-                Parts { dimensions, classes, shapes, eligibility, limits, most_per_node, rules, blocks, discounts }.problem()
-            })
+            .prop_map(
+                |(dimensions, classes, shapes, eligibility, limits, ((most_per_node, rules), blocks, discounts))| {
+                    Parts { dimensions, classes, shapes, eligibility, limits, most_per_node, rules, blocks, discounts }.problem()
+                },
+            )
     })
 }
 
@@ -316,7 +318,11 @@ fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
     }
     let unplaced: Vec<i64> = solution.unplaced.iter().map(|&pods| i64::from(pods)).collect();
     prop_assert_eq!(&left, &unplaced);
-    let drawn_on = |row: usize| problem.shapes.iter().any(|s| s.base.is_some_and(|base| s.usage.iter().any(|used| used.0 == row && !problem.shapes[base].usage.contains(used))));
+    let drawn_on = |row: usize| {
+        problem.shapes.iter().any(|s| {
+            s.base.is_some_and(|base| s.usage.iter().any(|used| used.0 == row && !problem.shapes[base].usage.contains(used)))
+        })
+    };
     prop_assert!(limits.iter().enumerate().all(|(row, &limit)| limit >= 0 || drawn_on(row)), "a side row is broken");
     prop_assert!(unplaced.iter().all(|&pods| pods >= 0));
     if parts {

@@ -1,4 +1,5 @@
-//! Files: catalogs and manifests.
+//! Files: catalogs, manifests and commitments.
 
 pub mod catalog;
+pub mod commitments;
 pub mod manifests;
