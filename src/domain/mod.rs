@@ -8,6 +8,7 @@ pub mod annotations;
 pub mod catalog;
 pub mod cluster;
 pub mod collective;
+pub mod commitment;
 pub mod discovered_memory;
 pub mod instance_settings;
 pub mod instance_type;

@@ -127,6 +127,7 @@ fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
         offers: vec![TemplateOffer { of_type: 0, cell: 0, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed }],
         standing: Some(Standing { nodes, labels: node.labels.clone() }),
         capped: Vec::new(),
+        draws: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@
 //! have been placed.
 
 mod collective;
+mod commitments;
 mod concrete;
 mod existing;
 mod preferences;
@@ -72,7 +73,7 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         }
         let listed = check_price(&site, pool, index, &node.offering, &mut found);
         let price = listed.unwrap_or(node.offering.price) + extra;
-        cost += price;
+        cost += price - node.saved();
         if let Some(capacity) = check_node(&site, pool, index, node, &mut found) {
             count_one(capacities.entry(&pool.name).or_default(), &capacity, price);
         }
@@ -93,6 +94,7 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
         }
     }
     reservations::check(cluster, plan, &mut found);
+    commitments::check(&site, plan, &mut found);
     collective::check(&site, plan, &mut found);
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);
