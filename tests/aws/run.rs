@@ -28,11 +28,12 @@ pub(crate) fn command(account: &Account) -> std::process::Command {
 pub(crate) fn isolate(command: &mut std::process::Command, account: &Account) {
     for (name, _) in std::env::vars_os() {
         let ours = name.to_str().is_some_and(|name| name.starts_with("AWS_") || name.starts_with("SUPERCARGO_"));
-        if ours || name == "ISOLATED_VPC" {
+        if ours || ["ISOLATED_VPC", "RESERVED_ENIS", "VM_MEMORY_OVERHEAD_PERCENT"].iter().any(|other| name == *other) {
             command.env_remove(name);
         }
     }
     command
+        .env("XDG_STATE_HOME", "/nowhere")
         .env("AWS_ACCESS_KEY_ID", &account.key)
         .env("AWS_SECRET_ACCESS_KEY", "not-a-secret")
         .env("AWS_EC2_METADATA_DISABLED", "true")
