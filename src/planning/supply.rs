@@ -321,7 +321,7 @@ impl Supply {
         let mentioned = variants::mentions(alternatives, domains);
 
         let overlays = Overlays::new(cluster, catalog);
-        let mut markets: BTreeMap<(&str, Vec<&str>), (Arc<Market>, Rooms<'_>)> = BTreeMap::new();
+        let mut markets: Markets<'_> = BTreeMap::new();
         let mut templates = Vec::new();
         let mut order: Vec<(usize, &NodePool)> = cluster.node_pools.iter().enumerate().collect();
         order.sort_by(|(_, a), (_, b)| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
@@ -468,6 +468,9 @@ impl Default for Room {
         Self { daemons: Arc::new(Resources::new()), for_pods: Resources::new(), ports: Vec::new() }
     }
 }
+
+/// Markets with their rooms, by NodeClass and the names of the overlays that count there.
+type Markets<'a> = BTreeMap<(&'a str, Vec<&'a str>), (Arc<Market>, Rooms<'a>)>;
 
 /// The rooms of a NodeClass's types under each set of DaemonSets, each computed once.
 struct Rooms<'a> {
