@@ -55,7 +55,10 @@ fn every_scenario_has_the_plan_that_is_expected() {
         let outside = tempfile::tempdir().expect("a folder for a while");
         let file = outside.path().join("plan.json");
         std::fs::write(&file, &said.stdout).expect("the folder can be written");
-        let verdict = run_in(&folder, &["verify".as_ref(), file.as_os_str(), "-f".as_ref(), ".".as_ref()], "");
+        let file = file.to_string_lossy();
+        let mut arguments = vec!["verify", file.as_ref(), "-f", "."];
+        arguments.extend(extra.lines());
+        let verdict = run_in(&folder, &arguments, "");
         assert_eq!(verdict.code, 0, "{name}: {}", verdict.text());
 
         let mut settings = insta::Settings::clone_current();
