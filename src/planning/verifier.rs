@@ -151,6 +151,9 @@ fn check_price(site: &Site<'_>, node: usize, stated: &Candidate, found: &mut Vec
         found.push(Violation::UnknownOffering { node, offering: violation::describe(stated) });
         return None;
     };
+    if !site.is_available(stated) {
+        found.push(Violation::Unavailable { node, offering: violation::describe(stated) });
+    }
     if (listed, kind) != (stated.price, stated.price_kind) {
         let offering = violation::describe(stated);
         found.push(Violation::PriceMisstated { node, offering, stated: stated.price, listed });

@@ -95,6 +95,7 @@ fn offerings(instance_type: &InstanceType, sold_in: &BTreeSet<String>, listed: &
             capacity_type,
             price: *price,
             price_kind,
+            available: true,
         };
         let on_demand = on_demand.map(|price| offer(CapacityType::OnDemand, price, listed.kind));
         on_demand.into_iter().chain(spot.map(|price| offer(CapacityType::Spot, price, PriceKind::Listed)))

@@ -197,13 +197,21 @@ impl<'a> Site<'a> {
         found.filter(|_| wanted.reservation.is_none()).map(|sold| (sold.price, sold.price_kind))
     }
 
+    /// Whether the catalog does not say that EC2 could not deliver it.
+    pub(super) fn is_available(&self, wanted: &Candidate) -> bool {
+        let kind = self.types.get(wanted.instance_type.as_str());
+        let alike = |sold: &&Offering| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type;
+        kind.and_then(|kind| kind.offerings.iter().find(alike)).is_none_or(|sold| sold.available)
+    }
+
     /// Everything of `kind` that nodes of `pool` could be.
     fn for_sale(&self, pool: &NodePool, kind: &InstanceType) -> Vec<Candidate> {
         let class = self.cluster.node_classes.get(&pool.node_class_ref.name);
         let reservations = class.into_iter().flat_map(|class| &class.capacity_reservations);
         let in_zone = |zone: &String| kind.offerings.iter().any(|sold| sold.zone == *zone);
         let own = reservations.filter(|of| of.instance_type == kind.name && of.free > 0 && in_zone(&of.zone));
-        kind.offerings.iter().map(|sold| candidate(kind, sold)).chain(own.map(reserved)).collect()
+        let available = kind.offerings.iter().filter(|sold| sold.available);
+        available.map(|sold| candidate(kind, sold)).chain(own.map(reserved)).collect()
     }
 
     /// The values of label `key` on the nodes that could be bought, as far as `alternatives` and `tolerations` admit them.

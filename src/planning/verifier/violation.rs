@@ -27,6 +27,8 @@ pub enum Violation {
     UnknownOffering { node: usize, offering: String },
     /// The catalog sells it at another price, or marks the price differently (listed, estimated).
     PriceMisstated { node: usize, offering: String, stated: UsdPerHour, listed: UsdPerHour },
+    /// EC2 could not deliver this lately.
+    Unavailable { node: usize, offering: String },
     /// Root volume and fee are not what they should be.
     OverheadMisstated { node: usize, stated: UsdPerHour, expected: UsdPerHour },
     /// The NodePool's requirement on `key` (or its label) excludes the instance type.
@@ -132,6 +134,7 @@ impl fmt::Display for Violation {
             Self::PriceMisstated { node, offering, stated, listed } => {
                 write!(f, "node {node}: {offering} is stated at ${stated}/h, the catalog has ${listed}/h or marks it differently")
             }
+            Self::Unavailable { node, offering } => write!(f, "node {node}: EC2 could not deliver {offering} lately"),
             Self::OverheadMisstated { node, stated, expected } => {
                 write!(f, "node {node}: root volume and fee are stated as ${stated}/h and are ${expected}/h")
             }
