@@ -9,6 +9,7 @@ mod catalog;
 mod explain;
 mod export;
 mod input;
+mod interruptions;
 mod output;
 mod plan;
 mod progress;

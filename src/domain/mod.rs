@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod cluster;
 pub mod collective;
 pub mod instance_type;
+pub mod interruption;
 pub mod labels;
 pub mod money;
 pub mod node;

@@ -136,7 +136,7 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
     let candidates = made
         .candidates
         .iter()
-        .map(|offering| Difference { offering: offering.clone(), per_hour: offering.price - made.offering.price })
+        .map(|offering| Difference { offering: offering.clone(), per_hour: offering.expected() - made.offering.expected() })
         .collect();
     let mut binding: Vec<String> = utilisation.first().map(fullest).into_iter().collect();
     binding.extend(nearest_cheaper(planned, &load, origin, &mut holders));

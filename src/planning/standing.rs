@@ -117,7 +117,13 @@ fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
         min_values: Vec::new(),
         market: Arc::new(Market::of_node(&node.name, cell, &node.capacity, &node.allocatable)),
         types: vec![TemplateType { in_market: 0, room: Arc::new(room), within_limits: true }],
-        offers: vec![TemplateOffer { of_type: 0, cell: 0, price: UsdPerHour::ZERO, price_kind: PriceKind::Listed }],
+        offers: vec![TemplateOffer {
+            of_type: 0,
+            cell: 0,
+            price: UsdPerHour::ZERO,
+            price_kind: PriceKind::Listed,
+            interruptions: UsdPerHour::ZERO,
+        }],
         standing: Some(Standing { nodes, labels: node.labels.clone() }),
         capped: Vec::new(),
     }

@@ -12,6 +12,7 @@
 mod collective;
 mod concrete;
 mod existing;
+mod interruptions;
 mod preferences;
 mod reservations;
 mod topology;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::{Candidate, Plan, PlannedNode};
@@ -52,9 +54,15 @@ impl Verdict {
     }
 }
 
-/// Checks `plan` against the cluster and the catalog that it was made for.
+/// Checks `plan` against the cluster, the catalog and the costs beside its prices that it was made for.
 #[must_use]
-pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: Overhead<'_>) -> Verdict {
+pub fn verify(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    plan: &Plan,
+    overhead: Overhead<'_>,
+    interruptions: &InterruptionCosts,
+) -> Verdict {
     let site = Site::new(cluster, catalog);
     let mut found = Vec::new();
     check_placements(cluster, plan, &mut found);
@@ -99,8 +107,9 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
     if plan.cost != cost {
         found.push(Violation::CostMisstated { stated: plan.cost, sum: cost });
     }
-    if plan.bound > cost + plan.forgone {
-        found.push(Violation::BoundAboveCost { bound: plan.bound, cost: cost + plan.forgone });
+    let value = cost + interruptions::check(&site, plan, interruptions, &mut found) + plan.forgone;
+    if plan.bound > value {
+        found.push(Violation::BoundAboveCost { bound: plan.bound, cost: value });
     }
     Verdict { violations: found, cost }
 }

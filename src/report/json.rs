@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
 use crate::domain::pod::Pod;
@@ -42,12 +43,15 @@ pub struct PlanDocument {
     pub unmet: Vec<UnmetDocument>,
     /// Dollars per hour of all nodes.
     pub cost: f64,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
     /// Dollars per hour that the unmet preferences are worth.
     #[serde(default)]
     pub forgone: f64,
-    /// Dollars per hour that no plan's `cost` and `forgone` together can beat.
+    /// Dollars per hour that no plan's `cost`, `interruptions` and `forgone` together can beat.
     pub bound: f64,
-    /// `(cost + forgone - bound) / (cost + forgone)`, 0 for an empty plan.
+    /// `(value - bound) / value` where `value` is that sum, 0 for an empty plan.
     pub gap: f64,
     /// `optimal`, `gapReached`, `workLimit` or `deadline`.
     pub stopped_by: String,
@@ -88,6 +92,9 @@ pub struct NodeDocument {
     pub overhead: f64,
     /// `price` + `overhead`.
     pub cost: f64,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
     /// `namespace/name`.
     pub pods: Vec<String>,
     /// Labels that the plan fixes because the NodePool leaves them open.
@@ -119,6 +126,9 @@ pub struct CandidateDocument {
     pub price: f64,
     /// `listed` or `estimate`.
     pub price_kind: String,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
 }
 
 /// A node that exists and takes pods.
@@ -188,6 +198,9 @@ pub struct CostModelDocument {
     pub root_volumes: bool,
     /// Dollars per hour.
     pub fee_per_node: f64,
+    /// Dollars for each interruption of a Spot instance.
+    #[serde(default)]
+    pub interruption_cost: f64,
 }
 
 /// Where the prices come from.
@@ -219,6 +232,7 @@ impl PlanDocument {
             price_kind: price_kind(node.offering.price_kind).to_owned(),
             overhead: node.overhead.dollars(),
             cost: node.cost().dollars(),
+            interruptions: node.offering.interruptions.dollars(),
             pods: node.pods.iter().map(|&pod| name(pod)).collect(),
             labels: node.labels.clone(),
             requests: quantities(&node.requests),
@@ -250,6 +264,7 @@ impl PlanDocument {
                 .collect(),
             unmet: plan.unmet.iter().map(|of| unmet(report, of, name(of.pod))).collect(),
             cost: plan.cost.dollars(),
+            interruptions: plan.interruptions.dollars(),
             forgone: plan.forgone.dollars(),
             bound: plan.bound.dollars(),
             gap: plan.gap(),
@@ -260,7 +275,11 @@ impl PlanDocument {
                 nodes: plan.first_fit.nodes,
                 unplaced: plan.first_fit.unplaced,
             },
-            cost_model: CostModelDocument { root_volumes: report.root_volumes, fee_per_node: report.fee_per_node.dollars() },
+            cost_model: CostModelDocument {
+                root_volumes: report.root_volumes,
+                fee_per_node: report.fee_per_node.dollars(),
+                interruption_cost: report.restart_cost.dollars(),
+            },
             prices: PricesDocument {
                 source: report.catalog.provenance.on_demand.origin.clone(),
                 as_of: report.catalog.prices_as_of.clone(),
@@ -283,6 +302,12 @@ impl PlanDocument {
     pub fn fee_per_node(&self) -> Option<UsdPerHour> {
         reading::money(self.cost_model.fee_per_node)
     }
+
+    /// What one interruption costs, to the micro-dollar.
+    #[must_use]
+    pub fn restart_cost(&self) -> Option<RestartCost> {
+        reading::money(self.cost_model.interruption_cost).and_then(|cost| RestartCost::from_micros(cost.micros()))
+    }
 }
 
 fn unmet(report: &Report<'_>, of: &UnmetPreference, pod: String) -> UnmetDocument {
@@ -303,6 +328,7 @@ fn candidate(candidate: &Candidate) -> CandidateDocument {
         reservation: candidate.reservation.clone(),
         price: candidate.price.dollars(),
         price_kind: price_kind(candidate.price_kind).to_owned(),
+        interruptions: candidate.interruptions.dollars(),
     }
 }
 

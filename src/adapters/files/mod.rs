@@ -1,4 +1,5 @@
-//! Files: catalogs and manifests.
+//! Files: catalogs, manifests, and interruption bands.
 
 pub mod catalog;
+pub mod interruption_bands;
 pub mod manifests;

@@ -148,6 +148,7 @@ fn candidate(kind: &InstanceType, sold: &Offering) -> Candidate {
         capacity_type: sold.capacity_type,
         price: sold.price,
         price_kind: sold.price_kind,
+        interruptions: UsdPerHour::ZERO,
         reservation: None,
     }
 }
@@ -160,6 +161,7 @@ fn reserved(reservation: &CapacityReservation) -> Candidate {
         capacity_type: CapacityType::Reserved,
         price: UsdPerHour::ZERO,
         price_kind: PriceKind::Listed,
+        interruptions: UsdPerHour::ZERO,
         reservation: Some(reservation.id.clone()),
     }
 }

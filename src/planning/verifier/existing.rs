@@ -42,6 +42,7 @@ pub(super) fn price(site: &Site<'_>, node: &Node) -> Option<UsdPerHour> {
         capacity_type: CapacityType::parse(&label(labels::CAPACITY_TYPE)?)?,
         price: UsdPerHour::ZERO,
         price_kind: PriceKind::Listed,
+        interruptions: UsdPerHour::ZERO,
         reservation: None,
     };
     site.price(&alike).map(|(price, _)| price)
