@@ -138,10 +138,9 @@ impl Scenario {
         ClusterView {
             pods,
             daemon_sets: daemon_sets.collect(),
-            nodes: Vec::new(),
             node_pools: self.pools.iter().map(node_pool).collect(),
             node_classes: BTreeMap::from([(NODE_CLASS.to_owned(), NodeClass::al2023(NODE_CLASS))]),
-            max_spot_pool_share: None,
+            ..ClusterView::default()
         }
     }
 }

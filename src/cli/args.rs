@@ -44,6 +44,9 @@ pub(super) struct InputArgs {
     /// How much CPU nodes in one Spot pool (an instance type in a zone) may have together, as a share of what all pods ask for.
     #[arg(long, value_name = "PERCENT", value_parser = percent, env = "SUPERCARGO_MAX_SPOT_POOL_SHARE")]
     pub(super) max_spot_pool_share: Option<u32>,
+    /// Reserved Instances and Savings Plans: a file of docs/commitments.md or the output of an AWS command; may be repeated.
+    #[arg(long, value_name = "FILE", env = "SUPERCARGO_COMMITMENTS", value_delimiter = ',')]
+    pub(super) commitments: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,10 @@ use super::Failure;
 use super::args::InputArgs;
 use super::catalog::{old_prices, place};
 use super::output::say;
-use crate::adapters::files::manifests;
+use crate::adapters::files::{commitments, manifests};
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::Commitments;
 use crate::domain::pod::UnmodelledRule;
 use crate::report::summary::count;
 
@@ -33,7 +34,13 @@ impl Input {
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
         let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
-        let cluster = ClusterView { max_spot_pool_share: args.max_spot_pool_share, ..loaded.cluster };
+        let bought = commitments::load(&args.commitments, &catalog.region).map_err(Failure::input)?;
+        notices.extend(bought.notices);
+        let cluster = ClusterView {
+            max_spot_pool_share: args.max_spot_pool_share,
+            commitments: Commitments::new(&bought.commitments, &catalog),
+            ..loaded.cluster
+        };
         Ok(Self { cluster, catalog, notices, age })
     }
 

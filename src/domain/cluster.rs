@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::commitment::Commitments;
 use crate::domain::node::Node;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_pool::NodePool;
@@ -24,6 +25,8 @@ pub struct ClusterView {
     /// How much CPU nodes in one Spot pool may have together: so many thousandths of what all pods ask for that run or wait, those of
     /// DaemonSets apart.
     pub max_spot_pool_share: Option<u32>,
+    /// What is paid for whether it is used or not.
+    pub commitments: Commitments,
 }
 
 impl ClusterView {

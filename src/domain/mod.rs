@@ -8,6 +8,7 @@ pub mod annotations;
 pub mod catalog;
 pub mod cluster;
 pub mod collective;
+pub mod commitment;
 pub mod instance_type;
 pub mod interruption;
 pub mod labels;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::commitment::Cover;
 use crate::domain::money::UsdPerHour;
 use crate::domain::resources::Resources;
 
@@ -41,7 +42,7 @@ pub struct Candidate {
     pub zone: String,
     /// How it is paid for.
     pub capacity_type: CapacityType,
-    /// Price of the instance alone; nothing for one that is reserved, because that is paid for anyway.
+    /// Price of the instance alone, whatever commitments pay of it; nothing for one that is reserved, because that is paid for anyway.
     pub price: UsdPerHour,
     /// Whether the price is listed or estimated.
     pub price_kind: PriceKind,
@@ -68,6 +69,8 @@ pub struct PlannedNode {
     pub offering: Candidate,
     /// What the node costs besides its instance: root volume and fee.
     pub overhead: UsdPerHour,
+    /// What commitments pay of the instance, by pool.
+    pub covers: Vec<Cover>,
     /// Labels with several allowed values that this node fixes (custom labels of the NodePool, tenancy, ...).
     pub labels: BTreeMap<String, String>,
     /// Indices into `ClusterView::pods`, ascending.
@@ -83,10 +86,22 @@ pub struct PlannedNode {
 }
 
 impl PlannedNode {
-    /// Everything that is paid for the node: instance, root volume, fee.
+    /// Everything that the node adds to the bill: instance, root volume, fee, less what commitments pay.
     #[must_use]
     pub fn cost(&self) -> UsdPerHour {
-        self.offering.price + self.overhead
+        self.offering.price + self.overhead - self.saved()
+    }
+
+    /// What the node costs the plan: what it adds to the bill, and what its interruptions are expected to cost.
+    #[must_use]
+    pub fn expected(&self) -> UsdPerHour {
+        self.cost() + self.offering.interruptions
+    }
+
+    /// What commitments pay of the instance.
+    #[must_use]
+    pub fn saved(&self) -> UsdPerHour {
+        self.covers.iter().map(|cover| cover.saved).sum()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::{Commitments, Usage};
 use crate::domain::labels;
 use crate::domain::plan::{Candidate, ExistingUse, PlannedNode};
 use crate::domain::resources::Resources;
@@ -26,6 +27,8 @@ pub(super) struct DealtNode {
     pub(super) origin: NodeOrigin,
     load: Arc<Load>,
     pods: Vec<usize>,
+    /// Whether a commitment is to pay for it, at least in part: then it stays what it is.
+    drawn: bool,
 }
 
 /// Deals the pods that the tier saw (by their numbers in the whole cluster) out to its patterns, and sizes each node down to the
@@ -36,7 +39,7 @@ pub(super) fn deal(solved: &SolvedTier, tier: usize, holders: &mut Holders<'_>) 
     let names = |group: &Group| group.pods.iter().map(|&pod| solved.pods[pod]).collect();
     let mut waiting: Vec<VecDeque<usize>> = demand.groups.iter().map(names).collect();
     let program = &solved.program;
-    let mut sized: FxHashMap<(Load, usize), (Arc<Load>, usize)> = FxHashMap::default();
+    let mut sized: FxHashMap<(Load, usize, bool), (Arc<Load>, usize)> = FxHashMap::default();
     for node in dealing::deal(program, &solved.solution) {
         let shape = program.origins[node.shape];
         let mut counts: Vec<(usize, u32)> = Vec::new();
@@ -55,12 +58,13 @@ pub(super) fn deal(solved: &SolvedTier, tier: usize, holders: &mut Holders<'_>) 
         }
         pods.sort_unstable();
         let load = holders.load(shape.template, shape.offer, counts.into_iter());
-        let (load, offer) = sized.entry((load, shape.offer)).or_insert_with_key(|(load, _)| {
-            let offer = holders.right_size(load, shape.offer);
+        let drawn = shape.pool.is_some();
+        let (load, offer) = sized.entry((load, shape.offer, drawn)).or_insert_with_key(|(load, ..)| {
+            let offer = if drawn { shape.offer } else { holders.right_size(load, shape.offer) };
             (Arc::new(load.clone()), offer)
         });
         let origin = NodeOrigin { tier, template: shape.template, offer: *offer };
-        made.push(DealtNode { origin, load: Arc::clone(load), pods });
+        made.push(DealtNode { origin, load: Arc::clone(load), pods, drawn });
     }
     made
 }
@@ -112,21 +116,23 @@ pub(super) fn finish(
 ) -> Vec<(PlannedNode, NodeOrigin)> {
     let supply = holders.supply();
     let slack = limits_left(supply, nodes.iter().map(|node| node.origin));
-    let mut known: FxHashMap<(Arc<Load>, usize, bool), Vec<Candidate>> = FxHashMap::default();
+    let mut known: FxHashMap<(Arc<Load>, usize, bool, bool), Vec<Candidate>> = FxHashMap::default();
     nodes
         .into_iter()
-        .map(|DealtNode { origin, load, pods }| {
+        .map(|DealtNode { origin, load, pods, drawn }| {
             let template = &supply.templates[origin.template];
             let rules = pods.iter().filter_map(|&pod| cluster.pods[pod].spec.workload_rules.as_ref());
             let in_pool = rules.into_iter().any(|rules| rules.max_spot_pool_share.is_some());
             let candidates = known
-                .entry((load, origin.offer, in_pool))
-                .or_insert_with_key(|(load, chosen, in_pool)| {
+                .entry((load, origin.offer, in_pool, drawn))
+                .or_insert_with_key(|(load, chosen, in_pool, drawn)| {
                     let admits = |offer: usize| stays_within(template, *chosen, offer, &slack);
                     let stays = |offer: usize| {
                         let own_pool = in_pool.then_some(&labels::SPOT_POOL);
                         let mut kept = kept.iter().chain(own_pool);
-                        kept.all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
+                        let draws_alike = !drawn || template.draws_of(offer) == template.draws_of(*chosen);
+                        draws_alike
+                            && kept.all(|key| template.label_of_offer(key, offer) == template.label_of_offer(key, *chosen))
                     };
                     let offers = holders.candidates(load, *chosen, &admits).into_iter();
                     // Where `minValues` needs them all, they stay as they are.
@@ -143,6 +149,7 @@ pub(super) fn finish(
                 node_pool: template.name.clone(),
                 offering: template.candidate(origin.offer),
                 overhead: template.overhead,
+                covers: Vec::new(),
                 labels: template.labels.clone(),
                 pods,
                 requests,
@@ -153,6 +160,25 @@ pub(super) fn finish(
             (node, origin)
         })
         .collect()
+}
+
+/// Lets commitments pay for `nodes` in the order of the bill, as far as the supply has any left.
+pub(super) fn cover(supply: &mut Supply, commitments: &Commitments, nodes: &mut [(PlannedNode, NodeOrigin)]) {
+    let covered: Vec<usize> =
+        (0..nodes.len()).filter(|&at| !supply.templates[nodes[at].1.template].draws_of(nodes[at].1.offer).is_empty()).collect();
+    let usages: Vec<Usage<'_>> = covered
+        .iter()
+        .map(|&at| {
+            let origin = nodes[at].1;
+            supply.templates[origin.template].usage(origin.offer)
+        })
+        .collect();
+    let mut left = supply.committed.clone();
+    let covers = commitments.apply(&usages, &mut left);
+    supply.committed = left;
+    for (at, covers) in covered.into_iter().zip(covers) {
+        nodes[at].0.covers = covers;
+    }
 }
 
 /// Whether the limits leave room for a node of `offer` in place of one of the offer `chosen`.

@@ -138,6 +138,7 @@ impl Beside<'_> {
                     node_pool: pool.name.clone(),
                     offering: candidate.clone(),
                     overhead: UsdPerHour::ZERO,
+                    covers: Vec::new(),
                     labels: BTreeMap::new(),
                     pods: vec![self.pod],
                     requests: requests.clone(),

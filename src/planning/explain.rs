@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::Cover;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::plan::{Candidate, PlannedNode, UnplacedPod};
 use crate::domain::pod::PodSpec;
@@ -123,7 +124,7 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
         *counts.entry(planned.demand.class_of[pod]).or_default() += 1;
     }
     let load = holders.load(origin.template, origin.offer, counts.into_iter());
-    let chosen_cost = template.cost(origin.offer);
+    let chosen_cost = made.expected();
     let difference =
         |offer: usize| Difference { offering: template.candidate(offer), per_hour: template.cost(offer) - chosen_cost };
     let chosen_type = template.offers[origin.offer].of_type;
@@ -139,9 +140,19 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
         .map(|offering| Difference { offering: offering.clone(), per_hour: offering.expected() - made.offering.expected() })
         .collect();
     let mut binding: Vec<String> = utilisation.first().map(fullest).into_iter().collect();
-    binding.extend(nearest_cheaper(planned, &load, origin, &mut holders));
+    binding.extend(paid_by(cluster, made));
+    binding.extend(nearest_cheaper(planned, made, &load, origin, &mut holders));
     binding.extend(closed_doors(cluster, planned, made, &load, origin));
     Some(NodeExplanation { node, utilisation, next_best, next_best_type, candidates, binding })
+}
+
+/// What commitments pay of the node, a sentence each.
+fn paid_by(cluster: &ClusterView, node: &PlannedNode) -> Vec<String> {
+    let sentence = |cover: &Cover| {
+        let pool = cluster.commitments.pools.get(cover.pool)?;
+        Some(format!("{} {} pays ${} of its ${} per hour", pool.covers.kind(), pool.name(), cover.saved, node.offering.price))
+    };
+    node.covers.iter().filter_map(sentence).collect()
 }
 
 fn utilisation(node: &PlannedNode) -> Vec<Utilisation> {
@@ -168,9 +179,15 @@ fn fullest(utilisation: &Utilisation) -> String {
 }
 
 /// The cheaper offering that is open to all the pods and comes nearest to holding them, and what it lacks.
-fn nearest_cheaper(planned: &Planned, load: &Load, origin: NodeOrigin, holders: &mut Holders<'_>) -> Option<String> {
+fn nearest_cheaper(
+    planned: &Planned,
+    node: &PlannedNode,
+    load: &Load,
+    origin: NodeOrigin,
+    holders: &mut Holders<'_>,
+) -> Option<String> {
     let template = &planned.supply.templates[origin.template];
-    let chosen_cost = template.cost(origin.offer);
+    let chosen_cost = node.expected();
     let dimensions = &planned.demand.dimensions;
     // The worst resource of an offer: its lack in millionths of what the pods ask for, its lack, its dimension.
     let lacks = |offer: usize| {
@@ -209,7 +226,7 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             .collect();
         for (offer, sold) in template.offers.iter().enumerate() {
             let found = (template.cost(offer), number, offer);
-            if large_enough[sold.of_type] && found.0 < here.cost(origin.offer) {
+            if large_enough[sold.of_type] && found.0 < node.expected() {
                 let kept = cheapest.entry(&template.name).or_insert(found);
                 *kept = found.min(*kept);
             }
@@ -222,7 +239,7 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             "{} of NodePool {} would save ${} per hour, but {}",
             described(template, offer),
             template.name,
-            here.cost(origin.offer) - cost,
+            node.expected() - cost,
             closed_by(cluster, node, here, template, offer, &left)
         )
     });

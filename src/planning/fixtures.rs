@@ -132,10 +132,9 @@ pub(super) fn cluster(pools: Vec<NodePool>, pods: &[(usize, PodSpec)]) -> Cluste
     ClusterView {
         pods: made,
         daemon_sets: Vec::new(),
-        nodes: Vec::new(),
         node_pools: pools,
         node_classes: BTreeMap::from([("default".to_owned(), node_class())]),
-        max_spot_pool_share: None,
+        ..ClusterView::default()
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Row {
     SpotPool(String),
     /// How many nodes of a template exist; index into [`Supply::templates`].
     Standing(usize),
+    /// What there is of a pool of commitments; index into [`Commitments::pools`](crate::domain::commitment::Commitments::pools).
+    Commitment(usize),
 }
 
 /// What a side row limits.
@@ -29,6 +31,11 @@ pub struct LimitRow {
 }
 
 impl Row {
+    /// Whether it may leave pods unplaced. Beyond a commitment the full price applies, and nodes that exist are more than none.
+    pub(super) fn is_limit(&self) -> bool {
+        !matches!(self, Self::Standing(_) | Self::Commitment(_))
+    }
+
     /// The limit of a NodePool on a resource.
     pub(super) fn limit(node_pool: usize, resource: &str) -> Self {
         Self::Limit(LimitRow { node_pool, resource: resource.to_owned() })

@@ -217,6 +217,7 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
                 node_pool: node_pool.clone(),
                 offering: offering.clone(),
                 overhead: UsdPerHour::ZERO,
+                covers: Vec::new(),
                 labels: BTreeMap::new(),
                 pods: pods.clone(),
                 requests,

@@ -166,9 +166,10 @@ pub(super) fn once(
         let mut holders = Holders::new(&now.supply, &now.demand);
         let dealt = assembly::deal(&solved, tiers.len(), &mut holders);
         let (used, bought) = assembly::settle(&now.supply, dealt);
-        let (made, origins): (Vec<PlannedNode>, Vec<NodeOrigin>) =
-            assembly::finish(cluster, &mut holders, bought, if tiers.is_empty() { &nobody } else { &tied }).into_iter().unzip();
-        effort.cost += made.iter().map(|node| (node.cost() + node.offering.interruptions).micros()).sum::<i64>();
+        let mut made = assembly::finish(cluster, &mut holders, bought, if tiers.is_empty() { &nobody } else { &tied });
+        assembly::cover(&mut now.supply, &cluster.commitments, &mut made);
+        let (made, origins): (Vec<PlannedNode>, Vec<NodeOrigin>) = made.into_iter().unzip();
+        effort.cost += made.iter().map(|node| node.expected().micros()).sum::<i64>();
         effort.bound += solved.bound;
         tiers.push(solved);
         now = now.after(cluster, catalog, (&made, &origins), &used, costs.preferences, left.last);

@@ -33,6 +33,8 @@ pub struct ShapeOrigin {
     pub template: usize,
     /// Index into [`Template::offers`].
     pub offer: usize,
+    /// The pool of commitments that pays for the instance, of a shape that is a variant.
+    pub pool: Option<usize>,
 }
 
 /// What the heavier tiers left over.
@@ -77,8 +79,8 @@ pub struct TierProgram {
     pub rows: Vec<Row>,
     /// How many pods of each priority it is about.
     pub(super) pods: BTreeMap<i32, i64>,
-    /// Per side row, whether a node that counts in it may cost nothing; the engine counts a micro-dollar then.
-    tokens: Vec<bool>,
+    /// Per side row, the least that a node which costs nothing takes of it; the engine counts a micro-dollar then.
+    tokens: Vec<Option<i64>>,
 }
 
 /// A shape before its eligibility is known in classes.
@@ -90,6 +92,17 @@ struct Draft {
     /// Index of a set of scopes.
     set: usize,
     usage: Vec<(usize, i64)>,
+    /// Of a variant: what its base costs, and what the variant takes of the row of a commitment.
+    varies: Option<(i64, (usize, i64))>,
+}
+
+impl Draft {
+    /// The draft of its base, if it is a variant.
+    fn base(&self) -> Option<Self> {
+        let (cost, drawn) = self.varies?;
+        let usage = self.usage.iter().copied().filter(|used| *used != drawn).collect();
+        Some(Self { cost, usage, varies: None, ..self.clone() })
+    }
 }
 
 impl TierProgram {
@@ -116,7 +129,7 @@ impl TierProgram {
         for (number, template) in of_tier.filter(|(number, _)| there(*number)) {
             draft_shapes(number, template, demand, &live, &rows, &mut sets, &mut |draft, origin| {
                 // What exceeds a limit by itself is no shape.
-                let within = draft.usage.iter().all(|&(row, amount)| amount <= limits[row]);
+                let within = draft.usage.iter().all(|&(row, amount)| amount <= limits[row] || !is_whole(&rows[row].1));
                 if within && known.insert(draft.clone(), ()).is_none() {
                     drafts.push((draft, origin));
                 }
@@ -143,14 +156,14 @@ impl TierProgram {
         if arrangement.units.is_empty() {
             return None;
         }
-        let limits = whole_steps(limits, &drafts);
+        let limits = whole_steps(limits, &drafts, &rows);
         rows.retain(|(row, _)| drafts.iter().any(|(draft, _)| draft.usage.iter().any(|&(used, _)| used == *row)));
 
         let dearest = dearest(supply, demand, &live, weight);
         let pods = pods_by_priority(demand, &arrangement, left);
         let tied = !demand.terms.is_empty() || !demand.ports.is_empty();
         let penalties = match aim {
-            Aim::Cost => Penalties::of_cost(&pods, dearest, !rows.is_empty(), tied),
+            Aim::Cost => Penalties::of_cost(&pods, dearest, rows.iter().any(|(_, row)| is_whole(row)), tied),
             Aim::Pods { priority } => Penalties::of_pods(&pods, priority),
         };
         let (classes, members) = join_units(demand, &arrangement, &penalties, &sets);
@@ -171,14 +184,17 @@ impl TierProgram {
             ..Problem::default()
         };
         let mut origins = Vec::new();
-        let mut alike: FxHashMap<Draft, ()> = FxHashMap::default();
+        let mut alike: FxHashMap<Draft, usize> = FxHashMap::default();
         for (draft, origin) in drafts {
             let eligible = eligible_of_set[draft.set];
             let useful = problem.eligibility[eligible].ones().any(|class| fits(&problem.classes[class].request, &draft.capacity));
-            if useful && alike.insert(Draft { set: eligible, ..draft.clone() }, ()).is_none() {
+            let draft = Draft { set: eligible, ..draft };
+            if useful && !alike.contains_key(&draft) {
+                alike.insert(draft.clone(), problem.shapes.len());
+                let base = draft.base().and_then(|base| alike.get(&base)).copied();
                 let Draft { capacity, bound_capacity, cost, usage, .. } = draft;
                 let usage = usage.iter().map(|(row, amount)| (renumbered[row], *amount)).collect();
-                problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage });
+                problem.shapes.push(Shape { capacity, bound_capacity, cost, eligible, usage, base });
                 origins.push(origin);
             }
         }
@@ -186,11 +202,11 @@ impl TierProgram {
             priority::aim_at_pods(&mut problem, &choices, dearest);
         }
         problem.side_rows = rows.iter().map(|&(row, _)| SideRow { limit: limits[row] }).collect();
-        let mut tokens = vec![false; rows.len()];
+        let mut tokens: Vec<Option<i64>> = vec![None; rows.len()];
         for (shape, origin) in problem.shapes.iter().zip(&origins) {
-            if supply.templates[origin.template].cost(origin.offer) <= UsdPerHour::ZERO {
+            if cost_of(supply, origin) <= UsdPerHour::ZERO {
                 let of_nodes = shape.usage.iter().filter(|(row, _)| !matches!(rows[*row].1, Row::Limit(_)));
-                of_nodes.for_each(|&(row, _)| tokens[row] = true);
+                of_nodes.for_each(|&(row, amount)| tokens[row] = Some(tokens[row].map_or(amount, |least| least.min(amount))));
             }
         }
         let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
@@ -200,18 +216,19 @@ impl TierProgram {
     /// Whether a NodePool's limit or a reservation may leave pods unplaced.
     #[must_use]
     pub fn is_limited(&self) -> bool {
-        self.rows.iter().any(|row| !matches!(row, Row::Standing(_)))
+        self.rows.iter().any(Row::is_limit)
     }
 
     /// What the engine counts for nodes that cost nothing, at most: a micro-dollar for each, since a shape costs something.
     #[must_use]
     pub fn token_cost(&self) -> i64 {
-        self.problem.side_rows.iter().zip(&self.tokens).filter(|(_, token)| **token).map(|(row, _)| row.limit).sum()
+        // A node that a commitment pays for in part costs something.
+        self.problem.side_rows.iter().zip(&self.tokens).filter_map(|(row, least)| Some(row.limit / (*least)?)).sum()
     }
 
     /// How many of the nodes that take so much of each side row cost nothing.
     pub(super) fn tokens(&self, usage: &[(usize, i64)]) -> i64 {
-        usage.iter().filter(|(row, _)| self.tokens[*row]).map(|(_, nodes)| nodes).sum()
+        usage.iter().filter_map(|&(row, used)| Some(used / self.tokens[row]?)).sum()
     }
 
     /// How many of each unit `solution` places.
@@ -315,14 +332,27 @@ fn side_rows(supply: &Supply, nodes: &[u32], reserved: &BTreeMap<String, u32>, w
         })
         .chain(reserved.keys().map(|id| Row::Reservation(id.clone())))
         .chain(supply.spot_left.keys().map(|pool| Row::SpotPool(pool.clone())))
+        .chain((0..supply.committed.len()).filter(|&pool| supply.committed[pool] > 0).map(Row::Commitment))
         .collect();
     rows.sort();
     rows.dedup();
     (0..).zip(rows).collect()
 }
 
-/// Limits as far down as no sum of nodes tells the difference: to a multiple of what all amounts have in common.
-fn whole_steps(limits: Vec<i64>, drafts: &[(Draft, ShapeOrigin)]) -> Vec<i64> {
+/// Whether whole nodes count in a row. A commitment may pay for a part of one.
+fn is_whole(row: &Row) -> bool {
+    !matches!(row, Row::Commitment(_))
+}
+
+/// What a node of that origin costs.
+pub(super) fn cost_of(supply: &Supply, origin: &ShapeOrigin) -> UsdPerHour {
+    let template = &supply.templates[origin.template];
+    if origin.pool.is_some() { template.overhead } else { template.cost(origin.offer) }
+}
+
+/// Limits as far down as no sum of nodes tells the difference: to a multiple of what all amounts have in common, where nodes count as a
+/// whole.
+fn whole_steps(limits: Vec<i64>, drafts: &[(Draft, ShapeOrigin)], rows: &[(usize, Row)]) -> Vec<i64> {
     let mut steps = vec![0_i64; limits.len()];
     for &(row, amount) in drafts.iter().flat_map(|(draft, _)| &draft.usage) {
         let (mut a, mut b) = (steps[row], amount);
@@ -331,7 +361,9 @@ fn whole_steps(limits: Vec<i64>, drafts: &[(Draft, ShapeOrigin)]) -> Vec<i64> {
         }
         steps[row] = a;
     }
-    limits.into_iter().zip(steps).map(|(limit, step)| if step > 0 { limit - limit % step } else { limit }).collect()
+    let whole = rows.iter().map(|(_, row)| is_whole(row));
+    let steps = steps.into_iter().zip(whole).map(|(step, whole)| if whole { step.max(1) } else { 1 });
+    limits.into_iter().zip(steps).map(|(limit, step)| limit - limit % step).collect()
 }
 
 /// How much there is of what a side row is about.
@@ -344,6 +376,7 @@ fn limit_of(row: &Row, supply: &Supply, nodes: &[u32], reserved: &BTreeMap<Strin
         Row::Reservation(id) => reserved.get(id).copied().map_or(0, i64::from),
         Row::SpotPool(pool) => supply.spot_left.get(pool).copied().unwrap_or(0),
         Row::Standing(template) => i64::from(nodes[*template]),
+        Row::Commitment(pool) => supply.committed[*pool],
     };
     limit.clamp(0, LARGEST_AMOUNT - 1)
 }
@@ -393,7 +426,8 @@ fn draft_shapes(
         if scopes.is_clear() || !template.types[of_type].is_usable() {
             continue;
         }
-        let cost = template.cost(offer).micros().clamp(1, LARGEST_AMOUNT - 1);
+        let micros = |cost: UsdPerHour| cost.micros().clamp(1, LARGEST_AMOUNT - 1);
+        let cost = micros(template.cost(offer));
         let usage = usage(offer);
         let mut push_one = |set: &FixedBitSet, capacity: &[i64]| {
             let draft = Draft {
@@ -402,8 +436,16 @@ fn draft_shapes(
                 cost,
                 set: sets.number(set),
                 usage: usage.clone(),
+                varies: None,
             };
-            push(draft, ShapeOrigin { template: number, offer });
+            push(draft.clone(), ShapeOrigin { template: number, offer, pool: None });
+            for &(pool, amount) in template.draws_of(offer) {
+                let Some(&(row, _)) = rows.iter().find(|(_, row)| *row == Row::Commitment(pool)) else { continue };
+                let (origin, drawn) = (ShapeOrigin { template: number, offer, pool: Some(pool) }, (row, amount));
+                let mut usage = usage.clone();
+                usage.insert(usage.partition_point(|used| used.0 < row), drawn);
+                push(Draft { cost: micros(template.overhead), usage, varies: Some((cost, drawn)), ..draft.clone() }, origin);
+            }
         };
         if template.min_values.is_empty() {
             push_one(scopes, &rooms[of_type]);

@@ -126,6 +126,7 @@ fn template(cluster: &ClusterView, nodes: Vec<usize>, room: Room) -> Template {
         }],
         standing: Some(Standing { nodes, labels: node.labels.clone() }),
         capped: Vec::new(),
+        draws: Vec::new(),
     }
 }
 

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 use rustc_hash::FxHashMap;
 
-use crate::domain::catalog::{Catalog, PriceKind};
+use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::{Commitments, Usage};
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
@@ -126,6 +127,8 @@ pub struct Template {
     pub standing: Option<Standing>,
     /// Per offer the capped Spot pool that it counts in; empty where none is capped.
     pub capped: Vec<Option<String>>,
+    /// Per offer the pools of commitments that cover it, with what a whole node draws; empty where there are none.
+    pub draws: Vec<Vec<(usize, i64)>>,
 }
 
 /// Nodes that exist and that no pod can tell apart.
@@ -224,6 +227,31 @@ impl Template {
         }
     }
 
+    /// `offer` as usage that commitments may cover.
+    #[must_use]
+    pub fn usage(&self, offer: usize) -> Usage<'_> {
+        let sold = &self.offers[offer];
+        Usage { instance_type: self.type_name(sold.of_type), zone: &self.cell(offer).zone, price: sold.price }
+    }
+
+    /// The pools that cover `offer`, with what a whole node draws.
+    #[must_use]
+    pub fn draws_of(&self, offer: usize) -> &[(usize, i64)] {
+        self.draws.get(offer).map_or(&[], Vec::as_slice)
+    }
+
+    fn find_draws(&mut self, commitments: &Commitments) {
+        if commitments.is_empty() {
+            return;
+        }
+        let of = |offer: usize| {
+            let usage = self.usage(offer);
+            let is_covered = self.cell(offer).capacity_type == CapacityType::OnDemand;
+            if is_covered { commitments.draws(&usage).collect() } else { Vec::new() }
+        };
+        self.draws = (0..self.offers.len()).map(of).collect();
+    }
+
     /// What a node of `offer` takes of the limit on `resource`.
     #[must_use]
     pub fn limit_usage(&self, offer: usize, resource: &str) -> i64 {
@@ -240,7 +268,7 @@ impl Template {
             Row::SpotPool(pool) if self.capped.get(offer).is_some_and(|capped| capped.as_ref() == Some(pool)) => {
                 self.capacity(self.offers[offer].of_type).get(ResourceName::CPU)
             }
-            Row::Limit(_) | Row::SpotPool(_) | Row::Standing(_) => 0,
+            Row::Limit(_) | Row::SpotPool(_) | Row::Standing(_) | Row::Commitment(_) => 0,
         }
     }
 
@@ -290,6 +318,8 @@ pub struct Supply {
     pub spot_cap: Option<i64>,
     /// What nodes that exist leave of it, by the pools that are told apart.
     pub spot_left: BTreeMap<String, i64>,
+    /// What nodes that exist leave of each pool of commitments.
+    pub committed: Vec<i64>,
 }
 
 impl Supply {
@@ -344,9 +374,13 @@ impl Supply {
                     offers: Vec::new(),
                     standing: None,
                     capped: Vec::new(),
+                    draws: Vec::new(),
                 };
                 let interruptions = |name: &str, cell: &Cell| costs.interruptions(node_class, name, cell.capacity_type);
                 fill(&mut template, pool, rooms, &interruptions);
+                if node_class.ami_family.windows_build().is_none() {
+                    template.find_draws(&cluster.commitments);
+                }
                 templates.push(template);
             }
         }
@@ -356,7 +390,8 @@ impl Supply {
             let free = reservations.entry(reservation.id.clone()).or_insert(reservation.free);
             *free = reservation.free.min(*free);
         }
-        Ok(Self { templates, reservations, spot_cap: cluster.most_in_spot_pool(), spot_left: BTreeMap::new() })
+        let committed = cluster.commitments.left_by(&cluster.nodes, catalog);
+        Ok(Self { templates, reservations, spot_cap: cluster.most_in_spot_pool(), spot_left: BTreeMap::new(), committed })
     }
 
     /// Caps these Spot pools; nodes of `cluster` count.

@@ -13,7 +13,7 @@ use crate::planning::dealing;
 use crate::planning::demand::Demand;
 use crate::planning::interim::Interim;
 use crate::planning::priority::{Aim, Weights};
-use crate::planning::program::{Leftover, TierProgram};
+use crate::planning::program::{Leftover, TierProgram, cost_of};
 use crate::planning::supply::Supply;
 use crate::solver::{self, Clock, PatternUse, Progress, Solution, SolveConfig, SolveError};
 
@@ -166,12 +166,9 @@ fn leaves(solved: &SolvedTier, demand: &Demand, pods: &BTreeMap<i32, i64>) -> BT
     left
 }
 
-/// What the nodes cost that are bought.
+/// What the nodes cost that are bought, those that a commitment pays for in part counted as those that it pays for.
 fn cost(supply: &Supply, solved: &SolvedTier) -> UsdPerHour {
-    let of = |pattern: &PatternUse| {
-        let origin = solved.program.origins[pattern.shape];
-        supply.templates[origin.template].cost(origin.offer) * i64::from(pattern.nodes)
-    };
+    let of = |pattern: &PatternUse| cost_of(supply, &solved.program.origins[pattern.shape]) * i64::from(pattern.nodes);
     solved.solution.patterns.iter().map(of).sum()
 }
 

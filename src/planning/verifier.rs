@@ -10,6 +10,7 @@
 //! have been placed.
 
 mod collective;
+mod commitments;
 mod concrete;
 mod existing;
 mod interruptions;
@@ -80,7 +81,7 @@ pub fn verify(
         }
         let listed = check_price(&site, index, &node.offering, &mut found);
         let price = listed.unwrap_or(node.offering.price) + extra;
-        cost += price;
+        cost += price - node.saved();
         if let Some(capacity) = check_node(&site, pool, index, node, &mut found) {
             count_one(capacities.entry(&pool.name).or_default(), &capacity, price);
         }
@@ -101,6 +102,7 @@ pub fn verify(
         }
     }
     reservations::check(cluster, plan, &mut found);
+    commitments::check(&site, plan, &mut found);
     collective::check(&site, plan, &mut found);
     check_limits(cluster, &capacities, &mut found);
     check_weights(&site, plan, &mut found);

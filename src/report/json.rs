@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::summary::CommitmentUse;
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::commitment::{Cover, Pool};
 use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
@@ -41,6 +43,9 @@ pub struct PlanDocument {
     /// Preferences that placed pods do not have their way in.
     #[serde(default)]
     pub unmet: Vec<UnmetDocument>,
+    /// Reserved Instances and Savings Plans.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commitments: Vec<CommitmentDocument>,
     /// Dollars per hour of all nodes.
     pub cost: f64,
     /// Dollars per hour that interruptions are expected to cost beyond that.
@@ -90,7 +95,10 @@ pub struct NodeDocument {
     pub price_kind: String,
     /// Dollars per hour of root volume and fee.
     pub overhead: f64,
-    /// `price` + `overhead`.
+    /// What commitments pay of the price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<CoverDocument>,
+    /// `price` + `overhead`, less what commitments pay.
     pub cost: f64,
     /// Dollars per hour that interruptions are expected to cost beyond that.
     #[serde(default)]
@@ -107,6 +115,38 @@ pub struct NodeDocument {
     pub allocatable: BTreeMap<String, String>,
     /// Offerings that hold the same pods; the chosen one first, then the others, cheapest first.
     pub candidates: Vec<CandidateDocument>,
+}
+
+/// What a commitment pays of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CoverDocument {
+    /// The `name` of one of `commitments`.
+    pub commitment: String,
+    /// What the node draws, in the unit of the commitment.
+    pub drawn: i64,
+    /// Dollars per hour that the node costs less.
+    pub saved: f64,
+}
+
+/// What is used of a commitment, in its unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CommitmentDocument {
+    /// Names of the commitments that count as one.
+    pub name: String,
+    /// `Reserved Instances`, `EC2 Instance Savings Plan` or `Compute Savings Plan`.
+    pub kind: String,
+    /// `instances`, `quarters of a normalised unit` or `micro-dollars per hour`.
+    pub unit: String,
+    /// How much it is.
+    pub amount: i64,
+    /// What nodes that exist draw.
+    pub by_existing: i64,
+    /// What the nodes of the plan draw.
+    pub by_plan: i64,
+    /// What nobody draws.
+    pub unused: i64,
 }
 
 /// An offering that holds a node's pods.
@@ -231,6 +271,7 @@ impl PlanDocument {
             price: node.offering.price.dollars(),
             price_kind: price_kind(node.offering.price_kind).to_owned(),
             overhead: node.overhead.dollars(),
+            covers: node.covers.iter().map(|of| cover(report, of)).collect(),
             cost: node.cost().dollars(),
             interruptions: node.offering.interruptions.dollars(),
             pods: node.pods.iter().map(|&pod| name(pod)).collect(),
@@ -263,6 +304,7 @@ impl PlanDocument {
                 })
                 .collect(),
             unmet: plan.unmet.iter().map(|of| unmet(report, of, name(of.pod))).collect(),
+            commitments: summary::commitment_uses(report).iter().map(commitment).collect(),
             cost: plan.cost.dollars(),
             interruptions: plan.interruptions.dollars(),
             forgone: plan.forgone.dollars(),
@@ -318,6 +360,24 @@ fn unmet(report: &Report<'_>, of: &UnmetPreference, pod: String) -> UnmetDocumen
     };
     let meeting_leaves_pods = of.meeting == Some(MeetingCost::LeavesPods);
     UnmetDocument { pod, preference, rule: of.rule, pods: of.pods, worth: of.worth.dollars(), meeting_cost, meeting_leaves_pods }
+}
+
+fn cover(report: &Report<'_>, of: &Cover) -> CoverDocument {
+    let commitment = report.cluster.commitments.pools.get(of.pool).map(Pool::name).unwrap_or_default();
+    CoverDocument { commitment, drawn: of.drawn, saved: of.saved.dollars() }
+}
+
+fn commitment(of: &CommitmentUse<'_>) -> CommitmentDocument {
+    let CommitmentUse { pool, by_existing, by_plan } = *of;
+    CommitmentDocument {
+        name: pool.name(),
+        kind: pool.covers.kind().to_owned(),
+        unit: pool.covers.unit().to_owned(),
+        amount: pool.amount,
+        by_existing,
+        by_plan,
+        unused: pool.amount - by_existing - by_plan,
+    }
 }
 
 fn candidate(candidate: &Candidate) -> CandidateDocument {

@@ -59,6 +59,9 @@ pub fn render(report: &Report<'_>) -> String {
     for (at, sentence) in summary::reserved(report).iter().enumerate() {
         let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Reserved**: " } else { "  - " });
     }
+    for (at, sentence) in summary::commitments(report).iter().enumerate() {
+        let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Commitments**: " } else { "  - " });
+    }
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Wishes**: " } else { "  - " });
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
 use crate::domain::catalog::{CapacityType, PriceKind};
+use crate::domain::commitment::Pool;
 use crate::domain::interruption::RestartCost;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference, WhyLeft};
@@ -245,6 +246,57 @@ pub fn reserved(report: &Report<'_>) -> Vec<String> {
     used.into_iter().map(sentence).collect()
 }
 
+/// What is used of each commitment and what is not; nothing where there are none.
+#[must_use]
+pub fn commitments(report: &Report<'_>) -> Vec<String> {
+    let sentence = |of: CommitmentUse<'_>| {
+        let amount = |amount: i64| {
+            if of.pool.covers.is_in_dollars() {
+                format!("${}/h", dollars(UsdPerHour::from_micros(amount)))
+            } else {
+                of.pool.covers.in_words(amount)
+            }
+        };
+        let running =
+            if of.by_existing > 0 { format!("{} by nodes that exist, ", amount(of.by_existing)) } else { String::new() };
+        let unused = of.pool.amount - of.by_existing - of.by_plan;
+        let rest = if unused > 0 { format!("{} unused", amount(unused)) } else { "nothing unused".to_owned() };
+        let used = amount(of.by_plan);
+        format!(
+            "{} {}: of {} {running}{used} by this plan, {rest}",
+            of.pool.covers.kind(),
+            of.pool.name(),
+            amount(of.pool.amount)
+        )
+    };
+    commitment_uses(report).into_iter().map(sentence).collect()
+}
+
+/// What is used of a pool of commitments, in its unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitmentUse<'a> {
+    /// The pool.
+    pub pool: &'a Pool,
+    /// By nodes that exist.
+    pub by_existing: i64,
+    /// By nodes of the plan.
+    pub by_plan: i64,
+}
+
+/// What is used of each pool of commitments, in their order.
+#[must_use]
+pub fn commitment_uses<'a>(report: &Report<'a>) -> Vec<CommitmentUse<'a>> {
+    let commitments = &report.cluster.commitments;
+    let left = commitments.left_by(&report.cluster.nodes, report.catalog);
+    let covers = || report.plan.nodes.iter().flat_map(|node| &node.covers);
+    let of = |(number, (pool, left)): (usize, (&'a Pool, i64))| CommitmentUse {
+        pool,
+        by_existing: pool.amount - left,
+        by_plan: covers().filter(|cover| cover.pool == number).map(|cover| cover.drawn).sum(),
+    };
+    commitments.pools.iter().zip(left).enumerate().map(of).collect()
+}
+
 /// The soft rule of an unmet preference in words.
 #[must_use]
 pub fn preference(report: &Report<'_>, of: &UnmetPreference) -> String {
@@ -316,6 +368,10 @@ pub fn cost_terms(report: &Report<'_>) -> String {
     }
     if report.fee_per_node > UsdPerHour::ZERO {
         terms.push(format!("a fee of ${}/h per node", dollars(report.fee_per_node)));
+    }
+    let saved: UsdPerHour = report.plan.nodes.iter().map(PlannedNode::saved).sum();
+    if saved > UsdPerHour::ZERO {
+        terms.push(format!("less ${}/h that commitments pay", dollars(saved)));
     }
     match terms.as_slice() {
         [only] => only.clone(),

@@ -56,6 +56,9 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     for (at, sentence) in summary::reserved(report).iter().enumerate() {
         say(if at == 0 { "Reserved" } else { "" }, sentence);
     }
+    for (at, sentence) in summary::commitments(report).iter().enumerate() {
+        say(if at == 0 { "Committed" } else { "" }, sentence);
+    }
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         say(if at == 0 { "Wishes" } else { "" }, sentence);
     }

@@ -2,7 +2,8 @@
 //!
 //! In the linear relaxation the number of nodes of a set S of shapes may be fractional; in a plan it is whole. A branch adds the side
 //! row `sum_{s in S} x_s <= floor` or `>= ceil` (the latter with amounts of -1), and pattern generation is unchanged: the row's dual
-//! only shifts what a pattern of those shapes may cost. Sets are "all shapes from a cost upwards" first, then single shapes. A branch
+//! only shifts what a pattern of those shapes may cost. Sets are "all shapes from a cost upwards" first, then single shapes; a base and
+//! its variants are in a set together, since only their sum is whole. A branch
 //! whose counts are all whole names a combination of nodes: its best packing is found, or it is excluded, or (too large to decide) it
 //! stays open, and the bound never passes it.
 
@@ -63,16 +64,19 @@ impl Tree {
 
     /// Divides a branch so that every combination of nodes but this one stays: the first shape whose count differs has fewer or
     /// more nodes, the shapes before it as many.
-    fn exclude(&mut self, branch: &Branch, bound: i64, nodes: &[usize], shapes: usize) {
+    fn exclude(&mut self, branch: &Branch, bound: i64, nodes: &[usize], families: &Families) {
         let mut used: Vec<(usize, i64)> = Vec::new();
         for &shape in nodes {
-            match used.iter_mut().find(|(known, _)| *known == shape) {
+            let family = families.of[shape];
+            match used.iter_mut().find(|(known, _)| *known == family) {
                 Some((_, count)) => *count += 1,
-                None => used.push((shape, 1)),
+                None => used.push((family, 1)),
             }
         }
-        let mut groups: Vec<(Vec<usize>, i64)> = used.iter().map(|&(shape, count)| (vec![shape], count)).collect();
-        groups.push(((0..shapes).filter(|shape| !nodes.contains(shape)).collect(), 0));
+        let mut groups: Vec<(Vec<usize>, i64)> =
+            used.iter().map(|&(family, count)| (families.members[family].clone(), count)).collect();
+        let others = (0..families.of.len()).filter(|&shape| used.iter().all(|entry| entry.0 != families.of[shape]));
+        groups.push((others.collect(), 0));
         let mut fixed = branch.cuts.clone();
         for (shapes, count) in groups {
             if shapes.is_empty() {
@@ -104,6 +108,39 @@ impl Tree {
     }
 }
 
+/// Bases with their variants: what is whole together.
+struct Families {
+    /// The shapes of each, the base last; in order of the bases.
+    members: Vec<Vec<usize>>,
+    /// Per shape, its family.
+    of: Vec<usize>,
+}
+
+impl Families {
+    fn new(reduced: &Reduced) -> Self {
+        let members = reduced.kin();
+        let mut of = vec![0; reduced.shapes.len()];
+        for (family, shapes) in members.iter().enumerate() {
+            shapes.iter().for_each(|&shape| of[shape] = family);
+        }
+        Self { members, of }
+    }
+
+    /// The base of a family; what is left of it where presolve dropped that.
+    fn base(&self, family: usize) -> Option<usize> {
+        self.members[family].last().copied()
+    }
+
+    /// How many nodes of each family there are in a relaxation.
+    fn nodes(&self, master: &Master<'_>, relaxed: &Relaxed) -> Vec<f64> {
+        let mut nodes = vec![0.0; self.members.len()];
+        for (pattern, value) in master.patterns.iter().zip(&relaxed.solution.values) {
+            nodes[self.of[pattern.shape]] += value;
+        }
+        nodes
+    }
+}
+
 /// What branching works with.
 pub(super) struct Setting<'a> {
     pub(super) reduced: &'a Reduced,
@@ -125,6 +162,7 @@ pub(super) fn branch(
     found: &mut dyn FnMut(Packing, &mut Control<'_>),
 ) {
     let mut count = tree.branches.len() as u64;
+    let families = Families::new(setting.reduced);
     while tree.can_go_on() && control.used() < until && control.stop().is_none() {
         let Some(Reverse((_, Reverse(number)))) = tree.open.pop() else { break };
         let Some(branch) = tree.branches[number as usize].take() else { continue };
@@ -158,7 +196,7 @@ pub(super) fn branch(
         patterns.clear();
         patterns.extend(master.patterns.iter().filter(|pattern| !pattern.counts.is_empty()).cloned());
         if bound < control.incumbent() {
-            match fractional_set(&reduced, &master, &relaxed) {
+            match fractional_set(&reduced, &families, &families.nodes(&master, &relaxed)) {
                 Some((shapes, value)) => {
                     for (at_most, count) in [(true, value.floor()), (false, value.ceil())] {
                         let mut cuts = branch.cuts.clone();
@@ -167,13 +205,13 @@ pub(super) fn branch(
                     }
                 }
                 None => {
-                    let nodes = whole_nodes(&reduced, &master, &relaxed);
+                    let nodes = whole_nodes(&families, &families.nodes(&master, &relaxed));
                     match packs(setting.reduced, &nodes, control) {
                         Verdict::Best(packing) => {
                             found(packing, control);
-                            tree.exclude(&branch, bound, &nodes, reduced.shapes.len());
+                            tree.exclude(&branch, bound, &nodes, &families);
                         }
-                        Verdict::Worse => tree.exclude(&branch, bound, &nodes, reduced.shapes.len()),
+                        Verdict::Worse => tree.exclude(&branch, bound, &nodes, &families),
                         Verdict::Open => tree.closed_at = tree.closed_at.min(bound),
                     }
                 }
@@ -193,14 +231,10 @@ pub(super) fn branch(
     control.raise_bound(tree.bound(), Stage::Branching);
 }
 
-/// One shape per node of a relaxation whose counts are whole.
-fn whole_nodes(reduced: &Reduced, master: &Master<'_>, relaxed: &Relaxed) -> Vec<usize> {
-    let mut nodes = vec![0.0; reduced.shapes.len()];
-    for (pattern, value) in master.patterns.iter().zip(&relaxed.solution.values) {
-        nodes[pattern.shape] += value;
-    }
-    let times = |value: &f64| value.round() as usize;
-    nodes.iter().enumerate().flat_map(|(shape, value)| std::iter::repeat_n(shape, times(value))).collect()
+/// One base per node of a relaxation whose counts, by family, are whole.
+fn whole_nodes(families: &Families, nodes: &[f64]) -> Vec<usize> {
+    let bases = (0..nodes.len()).filter_map(|family| Some((families.base(family)?, nodes[family].round() as usize)));
+    bases.flat_map(|(base, times)| std::iter::repeat_n(base, times)).collect()
 }
 
 /// The program with the cuts as further side rows.
@@ -217,26 +251,23 @@ fn with_cuts(reduced: &Reduced, cuts: &[Cut]) -> Reduced {
     cut
 }
 
-/// The set of shapes whose number of nodes is fractional and costs most to make whole, with that number.
-fn fractional_set(reduced: &Reduced, master: &Master<'_>, relaxed: &Relaxed) -> Option<(Vec<usize>, f64)> {
-    let mut nodes = vec![0.0; reduced.shapes.len()];
-    for (pattern, value) in master.patterns.iter().zip(&relaxed.solution.values) {
-        nodes[pattern.shape] += value;
-    }
-    let dearer = |shape: usize| (shape..nodes.len()).collect::<Vec<usize>>();
-    let of_sets = (0..nodes.len()).filter(|&shape| nodes[shape] > FRACTIONAL).map(|shape| (shape, dearer(shape)));
-    let of_single = (0..nodes.len()).map(|shape| (shape, vec![shape]));
+/// The set of shapes whose number of nodes, of each family so many, is fractional and costs most to make whole, with that number.
+fn fractional_set(reduced: &Reduced, families: &Families, nodes: &[f64]) -> Option<(Vec<usize>, f64)> {
+    let dearer = |family: usize| (family..nodes.len()).collect::<Vec<usize>>();
+    let of_sets = (0..nodes.len()).filter(|&family| nodes[family] > FRACTIONAL).map(|family| (family, dearer(family)));
+    let of_single = (0..nodes.len()).map(|family| (family, vec![family]));
     let worst = |sets: &mut dyn Iterator<Item = (usize, Vec<usize>)>| {
         let mut best: Option<(f64, Vec<usize>, f64)> = None;
-        for (shape, set) in sets {
+        for (family, set) in sets {
             let value: f64 = set.iter().map(|&member| nodes[member]).sum();
             let off = (value - value.round()).abs();
-            let score = off * reduced.shapes[shape].cost as f64;
+            let cost = families.base(family).map_or(0, |base| reduced.shapes[base].cost);
+            let score = off * cost as f64;
             if off > FRACTIONAL && best.as_ref().is_none_or(|(most, _, _)| score > *most) {
                 best = Some((score, set, value));
             }
         }
-        best.map(|(_, set, value)| (set, value))
+        best.map(|(_, set, value)| (set.iter().flat_map(|&family| families.members[family].iter().copied()).collect(), value))
     };
     worst(&mut of_sets.into_iter()).or_else(|| worst(&mut of_single.into_iter()))
 }

@@ -10,10 +10,12 @@
 //!            count_csk - most_cs guarded_nsk                    <= 0              guard_nskc, for each guard c of node rule n
 //!            least_n guarded_nsk <= sum_{members} count_csk                       fewest_nsk
 //!            sum_{members} count_csk + (all - most_n) guarded_nsk <= all          most_nsk
+//!            sum_{w of s} varied_w - sum_k open_sk              <= 0              varied_s, for each base s and its variants w
 //!            least_q <= sum_v amount_qv choice_v <= most_q                        least_q, most_q
 //!            open_sk, guarded_nsk in {0, 1},  count_csk, unplaced_c and choice_v integer within their bounds
 //! ```
-//! Slot k of shape s is a node that may be bought. A shape has as many slots as it has eligible pods that fit, cut to `most_nodes`
+//! A variant w of s has no slots: the continuous `varied_w >= 0` says how many nodes of s are w, at the cost `cost_w - cost_s`, and takes
+//! of side rows what w takes beyond s. Slot k of shape s is a node that may be bought. A shape has as many slots as it has eligible pods that fit, cut to `most_nodes`
 //! and to what side rows admit; the order rows break the symmetry between them. `most_cs` is the largest count of class c alone.
 //! With `most_nodes` at or above the number of pods the model is exact. It describes `capacity`, not `bound_capacity`.
 //!
@@ -43,7 +45,7 @@ pub enum ModelFormat {
 pub struct CompactSolution {
     /// Micro-dollars per hour of nodes, choices and unplaced pods, recomputed in integers.
     pub objective: i64,
-    /// Nodes bought, sorted by shape and counts.
+    /// Nodes bought, sorted by shape and counts, each as the base that it is.
     pub patterns: Vec<PatternUse>,
     /// Values of the choices.
     pub choices: Vec<i64>,
@@ -51,9 +53,10 @@ pub struct CompactSolution {
     pub proven: bool,
 }
 
-/// An integer column.
+/// A column, integer but for those of variants.
 struct Column {
     name: String,
+    integer: bool,
     cost: i64,
     lower: i64,
     upper: i64,
@@ -107,9 +110,10 @@ impl Model {
                 right: problem.side_rows[r].limit,
             })
             .collect();
-        for s in 0..problem.shapes.len() {
+        for s in (0..problem.shapes.len()).filter(|&s| problem.shapes[s].base.is_none()) {
             model.add_shape(problem, s, most_nodes, &mut place, &mut side);
         }
+        model.add_variants(problem, &mut side);
         let choices = model.add_choices(problem, &mut place);
         model.rows.splice(0..0, place);
         model.rows.extend(side);
@@ -138,6 +142,24 @@ impl Model {
             }
         }
         columns
+    }
+
+    /// The columns of variants, and that there are no more of them than of their bases.
+    fn add_variants(&mut self, problem: &Problem, side: &mut [Row]) {
+        for (s, base) in problem.shapes.iter().enumerate() {
+            let open: Vec<(usize, i64)> = self.slots.iter().filter(|slot| slot.shape == s).map(|slot| (slot.open, -1)).collect();
+            let mut entries = open.clone();
+            for (w, variant) in problem.shapes.iter().enumerate().filter(|(_, variant)| variant.base == Some(s)) {
+                let most = i64::try_from(open.len()).unwrap_or(i64::MAX);
+                let varied = self.column(format!("varied_{w}"), variant.cost - base.cost, most);
+                self.columns[varied].integer = false;
+                entries.push((varied, 1));
+                variant.beyond(base).for_each(|&(row, amount)| side[row].entries.push((varied, amount)));
+            }
+            if entries.len() > open.len() {
+                self.at_most(format!("varied_{s}"), entries, 0);
+            }
+        }
     }
 
     /// What node rules say about slot `k` of shape `s`.
@@ -169,7 +191,7 @@ impl Model {
     }
 
     fn column(&mut self, name: String, cost: i64, upper: i64) -> usize {
-        self.columns.push(Column { name, cost, lower: 0, upper });
+        self.columns.push(Column { name, integer: true, cost, lower: 0, upper });
         self.columns.len() - 1
     }
 
@@ -229,14 +251,20 @@ impl Model {
                 entries[column].push((&row.name, amount));
             }
         }
-        text.push_str("COLUMNS\n MARKER 'MARKER' 'INTORG'\n");
-        for (column, entries) in self.columns.iter().zip(&entries) {
-            push(&mut text, format_args!(" {} cost {}\n", column.name, column.cost));
-            for (row, amount) in entries {
-                push(&mut text, format_args!(" {} {row} {amount}\n", column.name));
+        text.push_str("COLUMNS\n");
+        for integer in [true, false] {
+            push(
+                &mut text,
+                format_args!("{}", if integer { " MARKER 'MARKER' 'INTORG'\n" } else { " MARKER 'MARKER' 'INTEND'\n" }),
+            );
+            for (column, entries) in self.columns.iter().zip(&entries).filter(|(column, _)| column.integer == integer) {
+                push(&mut text, format_args!(" {} cost {}\n", column.name, column.cost));
+                for (row, amount) in entries {
+                    push(&mut text, format_args!(" {} {row} {amount}\n", column.name));
+                }
             }
         }
-        text.push_str(" MARKER 'MARKER' 'INTEND'\nRHS\n");
+        text.push_str("RHS\n");
         for row in self.rows.iter().filter(|row| row.right != 0) {
             push(&mut text, format_args!(" RHS {} {}\n", row.name, row.right));
         }
@@ -270,7 +298,7 @@ impl Model {
             push(&mut text, format_args!(" {} <= {} <= {}\n", column.lower, column.name, column.upper));
         }
         text.push_str("General\n");
-        for column in &self.columns {
+        for column in self.columns.iter().filter(|column| column.integer) {
             push(&mut text, format_args!(" {}\n", column.name));
         }
         text.push_str("End\n");
@@ -278,8 +306,13 @@ impl Model {
     }
 
     /// The objective and the patterns that the values of the columns stand for.
-    fn read(&self, values: &[i64]) -> (i64, Vec<PatternUse>) {
-        let objective = self.columns.iter().zip(values).map(|(column, value)| column.cost * value).sum();
+    fn read(&self, values: &[f64]) -> (i64, Vec<PatternUse>) {
+        let whole = self.columns.iter().zip(values).filter(|(column, _)| column.integer);
+        let whole: i64 = whole.map(|(column, value)| column.cost * value.round() as i64).sum();
+        let parts = self.columns.iter().zip(values).filter(|(column, _)| !column.integer);
+        let parts: f64 = parts.map(|(column, value)| column.cost as f64 * value).sum();
+        let objective = whole + (parts - 1e-6).ceil() as i64;
+        let values: Vec<i64> = values.iter().map(|value| value.round() as i64).collect();
         let mut alike: BTreeMap<(usize, Vec<(usize, u32)>), u32> = BTreeMap::new();
         for slot in self.slots.iter().filter(|slot| values[slot.open] > 0) {
             let counts = slot.counts.iter().map(|&(class, column)| (class, u32::try_from(values[column]).unwrap_or(0)));
@@ -339,7 +372,10 @@ pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>)
     let columns: Vec<Variable> = model
         .columns
         .iter()
-        .map(|column| variables.add(variable().integer().min(column.lower as f64).max(column.upper as f64)))
+        .map(|column| {
+            let bounded = variable().min(column.lower as f64).max(column.upper as f64);
+            variables.add(if column.integer { bounded.integer() } else { bounded })
+        })
         .collect();
     let sum = |entries: &mut dyn Iterator<Item = (usize, f64)>| -> Expression {
         entries.map(|(column, amount)| amount * columns[column]).sum()
@@ -364,12 +400,12 @@ pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>)
         program.add_constraint(if row.sense == Sense::Equal { left.eq(right) } else { left.leq(right) });
     }
     let solved = program.solve().ok()?;
-    let values: Vec<i64> = columns.iter().map(|&column| solved.value(column).round() as i64).collect();
+    let values: Vec<f64> = columns.iter().map(|&column| solved.value(column)).collect();
     let (objective, patterns) = model.read(&values);
     Some(CompactSolution {
         objective,
         patterns,
-        choices: model.choices.iter().map(|&column| values[column]).collect(),
+        choices: model.choices.iter().map(|&column| values[column].round() as i64).collect(),
         proven: matches!(solved.status(), SolutionStatus::Optimal | SolutionStatus::GapLimit),
     })
 }
@@ -377,7 +413,10 @@ pub fn solve_compact(problem: &Problem, most_nodes: usize, seconds: Option<f64>)
 /// How many columns the compact model has: what its text takes grows with this.
 #[must_use]
 pub fn compact_columns(problem: &Problem, most_nodes: usize) -> usize {
-    let of_shape = |s| {
+    let of_shape = |s: usize| {
+        if problem.shapes[s].base.is_some() {
+            return 1;
+        }
         let fitting = fitting(problem, s);
         let fits = |class: &usize| fitting.iter().any(|entry| entry.0 == *class);
         let rules = problem.node_rules.iter().filter(|rule| rule.guards.iter().any(fits)).count();
@@ -417,6 +456,7 @@ mod tests {
             cost,
             eligible,
             usage,
+            base: None,
         };
         Problem {
             dimensions: 2,

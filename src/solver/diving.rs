@@ -36,6 +36,8 @@ pub(super) struct Guide {
     pub(super) orders: Vec<Order>,
     /// Shapes worth buying, cheapest first.
     pub(super) candidates: Vec<usize>,
+    /// Micro-dollars of every shape with what it takes of side rows.
+    pub(super) costs: Vec<f64>,
     /// Values of the choices that greedy rules start from.
     pub(super) choices: Vec<i64>,
 }
@@ -227,10 +229,10 @@ pub(super) fn finish(reduced: &Reduced, packing: &mut Packing, guide: &Guide) {
             packing.remove(reduced, at);
         }
     }
-    packing.complete(reduced, &guide.values, &guide.orders, &guide.candidates, i64::MAX);
+    packing.complete(reduced, &guide.values, &guide.orders, &guide.candidates, &guide.costs, i64::MAX);
     if packing.unplaced.iter().any(|&n| n > 0) {
         let all: Vec<usize> = (0..reduced.shapes.len()).collect();
-        packing.complete(reduced, &guide.values, &guide.orders, &all, i64::MAX);
+        packing.complete(reduced, &guide.values, &guide.orders, &all, &guide.costs, i64::MAX);
     }
     packing.right_size(reduced);
 }

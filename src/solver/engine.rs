@@ -16,6 +16,7 @@ use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
 use crate::solver::restricted_mip::restricted_mip;
 use crate::solver::solution::{FirstFit, Stage};
+use crate::solver::variants;
 use crate::solver::warm_start::warm_start;
 
 /// The restricted program is tried up to so many classes; beyond, it gains nothing in the time that there is.
@@ -86,12 +87,19 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
         .collect();
     let by_demand: f64 = values.iter().zip(&reduced.demand).map(|(value, &n)| value * f64::from(n)).sum();
     let by_choices = ChoiceBound::new(reduced, 1.0).least(reduced, &values, control);
-    control.raise_bound(round_up(by_demand + by_choices), Stage::ColumnGeneration);
+    let side_duals = variants::side_duals(reduced, &scarcity);
+    let by_rows: f64 = side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum();
+    control.raise_bound(round_up((by_demand + by_choices + by_rows).max(0.0)), Stage::ColumnGeneration);
     let guide = guide(reduced, values.clone(), scarcity.clone(), (0..reduced.shapes.len()).collect(), reduced.start());
     let mut greedy = Packing::empty(reduced, reduced.start());
     finish(reduced, &mut greedy, &guide);
     incumbent.offer(reduced, &greedy, Stage::FirstFit, control);
-    let duals = improve(reduced, control, &mut incumbent, &scarcity, &values, unit, &[&start, &greedy]);
+    let first = DualPoint {
+        duals: values.iter().map(|value| value / unit).collect(),
+        side_duals: side_duals.iter().map(|mu| mu / unit).collect(),
+        bound: control.bound() as f64 / unit,
+    };
+    let duals = improve(reduced, control, &mut incumbent, &scarcity, first, unit, &[&start, &greedy]);
     Outcome { packing: incumbent.packing, first_fit: yardstick, duals }
 }
 
@@ -105,7 +113,7 @@ fn improve(
     control: &mut Control<'_>,
     incumbent: &mut Incumbent,
     scarcity: &[f64],
-    values: &[f64],
+    start: DualPoint,
     unit: f64,
     starts: &[&Packing],
 ) -> Vec<f64> {
@@ -115,11 +123,7 @@ fn improve(
     for packing in starts {
         master.add(packing.nodes.iter().cloned());
     }
-    let start = DualPoint {
-        duals: values.iter().map(|value| value / unit).collect(),
-        side_duals: vec![0.0; reduced.limits.len()],
-        bound: control.bound() as f64 / unit,
-    };
+    let values: Vec<f64> = start.duals.iter().map(|pi| pi * unit).collect();
     let fine = (control.target_gap() * 0.2).clamp(2e-7, 2e-4);
     let coarse = fine.max(0.003);
     let mut pool: BTreeSet<Pattern> = BTreeSet::new();
@@ -138,7 +142,7 @@ fn improve(
         }
     };
     let Some(mut relaxed) = column_generation(&mut master, &mut generator, start, coarse, until, control, Place::Root) else {
-        return values.to_vec();
+        return values;
     };
     let mut exhausted = false;
     let mut tree: Option<Tree> = None;
@@ -211,7 +215,8 @@ pub(super) fn worth_buying(
     let ratios = generator.generate(duals, &allowance, effort).ratios;
     let candidates: Vec<usize> = (0..reduced.shapes.len()).filter(|&shape| ratios[shape] <= CANDIDATE_RATIO).collect();
     let values: Vec<f64> = duals.iter().map(|pi| pi * master.unit).collect();
-    guide(reduced, values, scarcity.to_vec(), candidates, choices)
+    let costs = allowance.iter().map(|allowed| allowed * master.unit).collect();
+    Guide { costs, ..guide(reduced, values, scarcity.to_vec(), candidates, choices) }
 }
 
 /// Local search for a share of the budget; improvements are offered and their nodes kept for the restricted program.
@@ -233,7 +238,8 @@ fn search(
 
 /// Prices of the dimensions: the duals of covering the total demand by whole capacities, micro-dollars per unit.
 ///
-/// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are.
+/// `min cost z, capacity z >= total` bounds the program from below whatever the pods' shapes are. Variants are left out: what they are
+/// worth depends on how much of them there is.
 pub(super) fn scarcity_of(reduced: &Reduced) -> Vec<f64> {
     let total: Vec<f64> = (0..reduced.dimensions)
         .map(|d| (0..reduced.classes()).map(|c| reduced.request_of(c)[d] as f64 * f64::from(reduced.most_demand[c])).sum::<f64>())
@@ -241,9 +247,8 @@ pub(super) fn scarcity_of(reduced: &Reduced) -> Vec<f64> {
     // Rows are scaled by the total demand; a dimension that nobody asks for has a free row.
     let rows: Vec<(f64, f64)> = total.iter().map(|&t| (if t > 0.0 { 1.0 } else { f64::NEG_INFINITY }, f64::INFINITY)).collect();
     let mut lp = Lp::new(&rows);
-    let columns: Vec<LpColumn> = reduced
-        .shapes
-        .iter()
+    let bases = || (0..reduced.shapes.len()).filter(|&shape| !reduced.is_variant(shape)).map(|shape| &reduced.shapes[shape]);
+    let columns: Vec<LpColumn> = bases()
         .map(|shape| LpColumn {
             cost: shape.cost as f64,
             upper: f64::INFINITY,
@@ -260,9 +265,7 @@ pub(super) fn scarcity_of(reduced: &Reduced) -> Vec<f64> {
     let (_, duals) = lp.solution();
     let mut prices: Vec<f64> = duals.iter().zip(&total).map(|(pi, &t)| if t > 0.0 { pi.max(0.0) / t } else { 0.0 }).collect();
     // HiGHS is exact to a tolerance only; a uniform scaling makes the prices feasible for sure.
-    let worst = reduced
-        .shapes
-        .iter()
+    let worst = bases()
         .map(|shape| {
             let value: f64 = prices.iter().zip(&shape.bound_capacity).map(|(p, &b)| p * b as f64).sum();
             value / shape.cost as f64
@@ -283,6 +286,7 @@ pub(super) fn weights(reduced: &Reduced, scarcity: &[f64]) -> Vec<f64> {
         .collect()
 }
 
+/// A guide where it is not known yet what side rows are worth: a variant counts as its base.
 pub(super) fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, candidates: Vec<usize>, choices: Vec<i64>) -> Guide {
     let n = reduced.classes();
     let sizes: Vec<f64> = (0..n).map(|c| reduced.request_of(c).iter().zip(&scarcity).map(|(&r, s)| r as f64 * s).sum()).collect();
@@ -295,5 +299,11 @@ pub(super) fn guide(reduced: &Reduced, values: Vec<f64>, scarcity: Vec<f64>, can
     for d in 0..reduced.dimensions {
         orders.push(by(&|c| reduced.request_of(c)[d] as f64 * scarcity[d] / sizes[c].max(1e-12)));
     }
-    Guide { values, scarcity, sizes, orders, candidates, choices }
+    let mut costs: Vec<f64> = reduced.shapes.iter().map(|shape| shape.cost as f64).collect();
+    for shape in 0..costs.len() {
+        for &variant in reduced.variants_of(shape) {
+            costs[variant] = costs[shape];
+        }
+    }
+    Guide { values, scarcity, sizes, orders, candidates, costs, choices }
 }

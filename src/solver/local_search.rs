@@ -27,7 +27,7 @@ pub(super) fn local_search(
 ) {
     let mut rng = ChaCha8Rng::seed_from_u64(control.seed() ^ 0x4c4e_5300);
     let mut idle = 0;
-    let mut current = packing.objective(reduced);
+    let mut current = packing.objective_of_whole(reduced);
     let mut best = packing.clone();
     let mut least = current;
     let begun = control.used();
@@ -56,7 +56,7 @@ pub(super) fn local_search(
         let values = noisy(&guide.values, &pods, &mut rng);
         let order = noisy_order(guide, &pods, &mut rng);
         let slack = (-temperature * rng.random_range(1e-9_f64..1.0).ln()) as i64;
-        packing.complete(reduced, &values, &[order], &guide.candidates, before + slack + 1);
+        packing.complete(reduced, &values, &[order], &guide.candidates, &guide.costs, before + slack + 1);
         for at in kept..packing.nodes.len() {
             packing.right_size_at(reduced, at);
         }
@@ -74,7 +74,7 @@ pub(super) fn local_search(
         idle += 1;
         if change <= slack {
             current += change;
-            debug_assert_eq!(current, packing.objective(reduced), "the running objective is exact");
+            debug_assert_eq!(current, packing.objective_of_whole(reduced), "the running objective is exact");
             if current < least {
                 least = current;
                 idle = 0;

@@ -26,6 +26,7 @@ mod relaxation;
 mod restricted_mip;
 mod ruled;
 pub mod solution;
+mod variants;
 mod warm_start;
 mod whole_counts;
 
@@ -87,10 +88,14 @@ fn assemble(
     forced: i64,
 ) -> Solution {
     let mut alike: BTreeMap<(usize, Vec<(usize, u32)>), u32> = BTreeMap::new();
-    for node in &outcome.packing.nodes {
+    let parts = variants::parts(&outcome.packing, reduced);
+    for (number, node) in outcome.packing.nodes.iter().enumerate() {
         let counts = node.counts.iter().map(|&(class, count)| (reduced.class_origin[class], count)).collect();
-        *alike.entry((reduced.shapes[node.shape].origin, counts)).or_default() += 1;
+        let drawn = parts.iter().find(|part| part.node == number).map_or(node.shape, |part| part.variant);
+        *alike.entry((reduced.shapes[drawn].origin, counts)).or_default() += 1;
     }
+    let whole: i64 = outcome.packing.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum();
+    let cost = whole - parts.iter().map(|part| part.gain).sum::<i64>();
     let patterns: Vec<PatternUse> =
         alike.into_iter().map(|((shape, counts), nodes)| PatternUse { shape, counts, nodes }).collect();
     let choices = outcome.packing.choices.clone();
@@ -98,7 +103,6 @@ fn assemble(
     for (class, &left) in outcome.packing.unplaced.iter().enumerate() {
         unplaced[reduced.class_origin[class]] = left;
     }
-    let cost: i64 = patterns.iter().map(|pattern| problem.shapes[pattern.shape].cost * i64::from(pattern.nodes)).sum();
     let penalties: i64 = unplaced.iter().zip(&problem.classes).map(|(&n, class)| i64::from(n) * class.penalty).sum();
     let mut duals: Vec<f64> = problem.classes.iter().map(|class| class.penalty as f64).collect();
     for (class, &dual) in outcome.duals.iter().enumerate() {

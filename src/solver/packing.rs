@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::solver::pattern_generation::Pattern;
 use crate::solver::presolve::Reduced;
+use crate::solver::variants::parts;
 
 /// Nodes with their pods; node by node, not by pattern.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +29,13 @@ impl Packing {
         Self { nodes: Vec::new(), unplaced: reduced.demand_at(&choices), limits: reduced.limits.clone(), choices }
     }
 
-    /// Micro-dollars of the nodes, of the choices and of the unplaced pods' penalties.
+    /// Micro-dollars of the nodes, of the choices and of the unplaced pods' penalties; nodes may be variants in part.
     pub(super) fn objective(&self, reduced: &Reduced) -> i64 {
+        self.objective_of_whole(reduced) - parts(self, reduced).iter().map(|part| part.gain).sum::<i64>()
+    }
+
+    /// [`Self::objective`] where every node is one shape as a whole.
+    pub(super) fn objective_of_whole(&self, reduced: &Reduced) -> i64 {
         let nodes: i64 = self.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum();
         let penalties: i64 = self.unplaced.iter().zip(&reduced.penalty).map(|(&n, penalty)| i64::from(n) * penalty).sum();
         nodes + penalties + reduced.cost_of_choices(&self.choices)
@@ -120,9 +126,17 @@ impl Packing {
     /// Buys nodes for the unplaced pods: again and again the node of least cost per value of its pods.
     ///
     /// Stops without adding more once the cost of the new nodes reaches `budget`; whether all pods were placed is for the caller to
-    /// see. `candidates` are the shapes to choose from. What a shape could hold only gets worse as pods find their places, so a shape
+    /// see. `candidates` are the shapes to choose from, `costs` those of all shapes as the rule sees them, side rows priced. What a shape could hold only gets worse as pods find their places, so a shape
     /// is filled anew only when its last ratio is the least of all (lazy evaluation, Minoux 1978).
-    pub(super) fn complete(&mut self, reduced: &Reduced, values: &[f64], orders: &[Order], candidates: &[usize], budget: i64) {
+    pub(super) fn complete(
+        &mut self,
+        reduced: &Reduced,
+        values: &[f64],
+        orders: &[Order],
+        candidates: &[usize],
+        costs: &[f64],
+        budget: i64,
+    ) {
         let mut counts = Vec::new();
         let mut ratio = |packing: &Self, offer: &Offer| -> f64 {
             let shape = candidates[offer.candidate];
@@ -130,7 +144,7 @@ impl Packing {
                 return f64::INFINITY;
             }
             let value = fill(reduced, shape, &orders[offer.order].0, &packing.unplaced, values, &mut counts);
-            if value > 0.0 { reduced.shapes[shape].cost as f64 / value } else { f64::INFINITY }
+            if value > 0.0 { costs[shape] / value } else { f64::INFINITY }
         };
         let mut queue = BinaryHeap::with_capacity(candidates.len() * orders.len());
         for candidate in 0..candidates.len() {

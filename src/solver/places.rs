@@ -189,6 +189,7 @@ impl Places {
             choices: Vec::new(),
             choice_rows: Vec::new(),
             class_origin: classes.clone(),
+            variants: BTreeMap::new(),
         };
         Part { reduced, classes, alone: self.count == 1 }
     }

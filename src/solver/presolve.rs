@@ -9,6 +9,7 @@
 //! place of `capacity` wherever a cut must be valid for the bound.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
 
@@ -29,6 +30,8 @@ pub(super) struct ReducedShape {
     pub(super) usage: Vec<(usize, i64)>,
     /// Index of the shape in the problem.
     pub(super) origin: usize,
+    /// What a base and its variants have in common: the index of the base in the problem.
+    pub(super) kin: usize,
 }
 
 /// The reduced program. Class `c` here is class `class_origin[c]` of the problem.
@@ -62,9 +65,55 @@ pub(super) struct Reduced {
     pub(super) choices: Vec<Choice>,
     pub(super) choice_rows: Vec<ChoiceRow>,
     pub(super) class_origin: Vec<usize>,
+    /// The variants of each base that has some, shapes here, by the base's index in the problem.
+    pub(super) variants: BTreeMap<usize, Vec<usize>>,
 }
 
 impl Reduced {
+    /// What a node of `variant` takes of side rows beyond one of `base`.
+    pub(super) fn drawn(&self, base: usize, variant: usize) -> impl Iterator<Item = (usize, i64)> {
+        let of_base = &self.shapes[base].usage;
+        self.shapes[variant].usage.iter().filter(|used| !of_base.contains(used)).copied()
+    }
+
+    /// Whether `shape` is a variant of another one.
+    pub(super) fn is_variant(&self, shape: usize) -> bool {
+        self.variants.get(&self.shapes[shape].kin).is_some_and(|family| family.contains(&shape))
+    }
+
+    /// The variants of `shape`; none where it is one itself.
+    pub(super) fn variants_of(&self, shape: usize) -> &[usize] {
+        if self.is_variant(shape) { &[] } else { self.variants.get(&self.shapes[shape].kin).map_or(&[], Vec::as_slice) }
+    }
+
+    /// Which part of a node of `base` could be `variant`, by what is left of the side rows.
+    pub(super) fn share_left(&self, base: usize, variant: usize, limits: &[i64]) -> f64 {
+        self.drawn(base, variant).map(|(row, amount)| limits[row] as f64 / amount as f64).fold(1.0, f64::min)
+    }
+
+    /// Sets [`Self::variants`] by the shapes.
+    pub(super) fn find_variants(&mut self) {
+        let varied = self.shapes.iter().enumerate().filter(|(_, shape)| shape.kin != shape.origin);
+        let mut variants: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        varied.for_each(|(at, shape)| variants.entry(shape.kin).or_default().push(at));
+        self.variants = variants;
+    }
+
+    /// The shapes that are kin, each list ascending, in order of their dearest.
+    pub(super) fn kin(&self) -> Vec<Vec<usize>> {
+        let mut made: Vec<Vec<usize>> = Vec::new();
+        let mut known: BTreeMap<usize, usize> = BTreeMap::new();
+        for (at, shape) in self.shapes.iter().enumerate().rev() {
+            let family = *known.entry(shape.kin).or_insert_with(|| {
+                made.push(Vec::new());
+                made.len() - 1
+            });
+            made[family].insert(0, at);
+        }
+        made.reverse();
+        made
+    }
+
     pub(super) fn classes(&self) -> usize {
         self.demand.len()
     }
@@ -232,6 +281,7 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
         choices,
         choice_rows: problem.choice_rows.clone(),
         class_origin,
+        variants: BTreeMap::new(),
     };
     for set in &problem.eligibility {
         let list: Vec<usize> = (0..reduced.classes()).filter(|&c| set.contains(reduced.class_origin[c])).collect();
@@ -259,11 +309,13 @@ pub(super) fn presolve(problem: &Problem) -> Reduced {
             eligible: shape.eligible,
             usage: shape.usage.clone(),
             origin,
+            kin: shape.base.unwrap_or(origin),
         });
     }
     shapes.sort_by_cached_key(|shape| (shape.cost, Reverse(shape.capacity.clone()), shape.origin));
     shapes.retain(|shape| reduced.eligible[shape.eligible].iter().any(|&class| reduced.fits(class, &shape.capacity)));
     reduced.shapes = undominated(shapes, &reduced.eligible_bits);
+    reduced.find_variants();
     reduced
 }
 
@@ -285,22 +337,41 @@ pub(super) fn rules_by_class(rules: &[NodeRule], classes: usize) -> Vec<Vec<usiz
     rules_of
 }
 
-/// The shapes that no cheaper one (an earlier one: they are sorted by cost) dominates.
+/// The shapes that no cheaper one dominates, sorted by cost as `shapes` are.
+///
+/// A base and its variants go together, since a node may be some of each: they are dominated where each of them is, by shapes that are
+/// kin again.
 pub(super) fn undominated(shapes: Vec<ReducedShape>, sets: &[FixedBitSet]) -> Vec<ReducedShape> {
     let supersets: Vec<Vec<bool>> = sets.iter().map(|large| sets.iter().map(|small| small.is_subset(large)).collect()).collect();
-    let mut kept: Vec<ReducedShape> = Vec::new();
-    for shape in shapes {
-        let dominated = kept.iter().any(|other| {
-            supersets[other.eligible][shape.eligible]
-                && at_least(&other.capacity, &shape.capacity)
-                && at_least(&other.bound_capacity, &shape.bound_capacity)
-                && takes_no_more(&other.usage, &shape.usage)
+    let dominates = |other: &ReducedShape, shape: &ReducedShape| {
+        other.cost <= shape.cost
+            && supersets[other.eligible][shape.eligible]
+            && at_least(&other.capacity, &shape.capacity)
+            && at_least(&other.bound_capacity, &shape.bound_capacity)
+            && takes_no_more(&other.usage, &shape.usage)
+    };
+    let mut families: Vec<Vec<usize>> = Vec::new();
+    let mut family_of: BTreeMap<usize, usize> = BTreeMap::new();
+    // The base is the dearest of its kin.
+    for (at, shape) in shapes.iter().enumerate().rev() {
+        let family = *family_of.entry(shape.kin).or_insert_with(|| {
+            families.push(Vec::new());
+            families.len() - 1
         });
-        if !dominated {
-            kept.push(shape);
+        families[family].push(at);
+    }
+    let mut kept: Vec<&Vec<usize>> = Vec::new();
+    for family in families.iter().rev() {
+        let by =
+            |other: &&Vec<usize>| family.iter().all(|&at| other.iter().any(|&better| dominates(&shapes[better], &shapes[at])));
+        if !kept.iter().any(by) {
+            kept.push(family);
         }
     }
-    kept
+    let mut stays = FixedBitSet::with_capacity(shapes.len());
+    stays.extend(kept.into_iter().flatten().copied());
+    let of = |(at, shape): (usize, ReducedShape)| stays.contains(at).then_some(shape);
+    shapes.into_iter().enumerate().filter_map(of).collect()
 }
 
 fn at_least(large: &[i64], small: &[i64]) -> bool {

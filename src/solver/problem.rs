@@ -11,6 +11,10 @@
 //! every dimension, `a_cp` is at most what the class allows on one node, and every node rule holds. `cost_p` and `usage_rp` are those
 //! of the shape.
 //!
+//! A shape may be a *variant* of another one, its *base*: the same node, cheaper, that draws on a side row for it (a commitment that is
+//! paid for already and runs out). A node may be a variant in part: only the number of nodes of a base and its variants together is
+//! whole, so cost and usage lie between those of the two.
+//!
 //! A *choice* v says how many pods of a group go one way: how many stand in a zone, whether a group is placed there at all, how many
 //! are placed against a preference. Whatever is linear in such numbers is a choice row; the classes see the outcome as demand.
 
@@ -130,6 +134,23 @@ pub struct Shape {
     pub eligible: usize,
     /// What one node takes of side rows: `(row, amount)`, rows ascending, amounts above 0.
     pub usage: Vec<(usize, i64)>,
+    /// Index of the shape that this one is a variant of, which is no variant itself: equal in capacities and eligibility, no cheaper,
+    /// and it takes as much of the side rows that it takes.
+    pub base: Option<usize>,
+}
+
+impl Shape {
+    /// What it takes of side rows that `base` does not take.
+    pub(super) fn beyond<'a>(&'a self, base: &'a Self) -> impl Iterator<Item = &'a (usize, i64)> {
+        self.usage.iter().filter(|used| !base.usage.contains(used))
+    }
+
+    /// Whether it may be a variant of `base`.
+    fn may_vary(&self, base: &Self) -> bool {
+        let alike =
+            self.capacity == base.capacity && self.bound_capacity == base.bound_capacity && self.eligible == base.eligible;
+        alike && base.base.is_none() && self.cost <= base.cost && self.beyond(base).count() + base.usage.len() == self.usage.len()
+    }
 }
 
 /// A linear constraint over nodes: the sum of the nodes' usage is at most `limit`.
@@ -292,6 +313,9 @@ impl Problem {
             }
             if !s.usage.is_sorted_by(|a, b| a.0 < b.0) {
                 return fail("side rows are not ascending");
+            }
+            if s.base.is_some_and(|base| self.shapes.get(base).is_none_or(|base| !s.may_vary(base))) {
+                return fail("it is no variant of its base");
             }
         }
         Ok(())

@@ -89,6 +89,8 @@ pub(super) fn relax(whole: &Reduced) -> Option<Relaxation> {
         choices: choices.collect(),
         choice_rows: whole.choice_rows.clone(),
         class_origin: first,
+        // A linear program needs not know which shapes are kin.
+        variants: BTreeMap::new(),
     };
     let sets_of = |class: usize| whole.eligible_bits.iter().filter(|set| set.contains(class)).count();
     let widths: Vec<usize> = (0..whole.classes()).map(sets_of).collect();

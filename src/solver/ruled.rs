@@ -241,7 +241,7 @@ mod tests {
             let problem = Problem {
                 dimensions: 3,
                 classes: rows.iter().map(|r| Class { demand: r.3, request: vec![r.0, r.1, r.2], penalty: 1_000, most_per_node: u32::MAX, family: 0 }).collect(),
-                shapes: vec![Shape { bound_capacity: capacity.clone(), capacity, cost: 100, eligible: 0, usage: Vec::new() }],
+                shapes: vec![Shape { bound_capacity: capacity.clone(), capacity, cost: 100, eligible: 0, usage: Vec::new(), base: None }],
                 eligibility: vec![all],
                 node_rules: rules.iter().map(|(guards, members, most)| NodeRule { guards: of(guards), members: of(members), least: 0, most: *most }).collect(),
                 ..Problem::default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Nodes of one pattern.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatternUse {
-    /// Index of the shape.
+    /// Index of the shape; of a variant also where nodes are that in part.
     pub shape: usize,
     /// `(class, count)`, classes ascending, counts at least 1.
     pub counts: Vec<(usize, u32)>,
@@ -97,7 +97,8 @@ pub struct Solution {
     pub unplaced: Vec<u32>,
     /// Values of the choices.
     pub choices: Vec<i64>,
-    /// Micro-dollars per hour of the nodes, without penalties.
+    /// Micro-dollars per hour of the nodes, without penalties. Where side rows do not reach for all nodes that are listed as variants,
+    /// some of them are that in part and cost more.
     pub cost: i64,
     /// `cost` plus the penalties of the unplaced pods and the costs of the choices: what is minimised.
     pub objective: i64,

@@ -203,7 +203,7 @@ mod tests {
         }
         for &(eligible, (first, second), cost) in shapes {
             let capacity = vec![first, second];
-            made.shapes.push(Shape { bound_capacity: capacity.clone(), capacity, cost, eligible, usage: Vec::new() });
+            made.shapes.push(Shape { bound_capacity: capacity.clone(), capacity, cost, eligible, usage: Vec::new(), base: None });
         }
         made
     }

@@ -11,6 +11,7 @@ use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::Pattern;
 use crate::solver::presolve::Reduced;
+use crate::solver::variants::{LeastCost, least_cost, parts};
 
 /// More nodes than this are not tried: the program has as many copies of every class.
 const MOST_NODES: usize = 16;
@@ -31,8 +32,10 @@ pub(super) enum Verdict {
     Open,
 }
 
-/// Decides what fits on `nodes` (one shape per node).
+/// Decides what fits on `nodes` (one base per node, which may be a variant of it, also in part).
 pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_>) -> Verdict {
+    let Some(LeastCost { cost: bought, shapes: nodes }) = least_cost(reduced, nodes) else { return Verdict::Open };
+    let nodes = nodes.as_slice();
     let exact = nodes.iter().all(|&shape| reduced.shapes[shape].capacity == reduced.shapes[shape].bound_capacity);
     let of_choices = reduced.choices.iter().map(|choice| choice.cost).filter(|&cost| cost > 0);
     let prices = reduced.penalty.iter().copied().chain(of_choices);
@@ -97,7 +100,6 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
     let chosen: Vec<i64> = values[integer..].iter().map(|value| value.round() as i64).collect();
     let of_choices = chosen.iter().zip(&reduced.choices).map(|(value, choice)| value.saturating_mul(choice.cost));
     let penalties = penalties.chain(of_choices).fold(0, i64::saturating_add);
-    let bought: i64 = nodes.iter().map(|&shape| reduced.shapes[shape].cost).sum();
     if status == LpStatus::Optimal && bought.saturating_add(penalties) >= control.incumbent() {
         return Verdict::Worse;
     }
@@ -132,6 +134,8 @@ pub(super) fn packs(reduced: &Reduced, nodes: &[usize], control: &mut Control<'_
             packing.push(reduced, Pattern { shape, counts });
         }
     }
-    let sound = packing.objective(reduced) <= bought + penalties && packing.limits.iter().all(|&left| left >= 0);
+    // Each part of a node is rounded down to a micro-dollar.
+    let rounding = parts(&packing, reduced).len() as i64;
+    let sound = packing.objective(reduced) <= bought + penalties + rounding && packing.limits.iter().all(|&left| left >= 0);
     if sound { Verdict::Best(packing) } else { Verdict::Open }
 }

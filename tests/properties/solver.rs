@@ -31,12 +31,16 @@ struct Parts {
     most_per_node: Vec<u32>,
     rules: Vec<RandomRule>,
     blocks: Vec<RandomBlock>,
+    /// One side row each.
+    discounts: Vec<RandomDiscount>,
 }
 
 /// Guards, members, least and most.
 type RandomRule = (Vec<bool>, Vec<bool>, u32, u32);
 /// The pods to share out, and per choice the class, the pods of one unit, the largest value and the cost.
 type RandomBlock = (i64, Vec<(usize, u32, i64, i64)>);
+/// The limit of a side row, and per shape what its variant takes of it and saves; none where it would save all that the shape costs.
+type RandomDiscount = (i64, Vec<(i64, i64)>);
 
 impl Parts {
     fn problem(self) -> Problem {
@@ -79,19 +83,34 @@ impl Parts {
                 set
             })
             .collect();
-        let shapes = self.shapes.into_iter().map(|(capacity, more, cost, eligible, usage)| Shape {
+        let bases = self.shapes.into_iter().map(|(capacity, more, cost, eligible, usage)| Shape {
             bound_capacity: capacity.iter().zip(&more).take(self.dimensions).map(|(room, more)| room + more).collect(),
             capacity: capacity[..self.dimensions].to_vec(),
             cost,
             eligible: eligible % eligibility.len(),
             usage: usage.into_iter().enumerate().filter(|&(row, amount)| row < self.limits.len() && amount > 0).collect(),
+            base: None,
         });
+        let mut shapes: Vec<Shape> = bases.collect();
+        let mut limits = self.limits;
+        let bases = shapes.len();
+        for (limit, discounts) in self.discounts {
+            for (base, (amount, saved)) in (0..bases).zip(discounts) {
+                let mut variant = Shape { base: Some(base), ..shapes[base].clone() };
+                variant.cost -= saved;
+                variant.usage.push((limits.len(), amount));
+                if amount > 0 && variant.cost > 0 {
+                    shapes.push(variant);
+                }
+            }
+            limits.push(limit);
+        }
         Problem {
             dimensions: self.dimensions,
-            shapes: shapes.collect(),
+            shapes,
             classes,
             eligibility,
-            side_rows: self.limits.iter().map(|&limit| SideRow { limit }).collect(),
+            side_rows: limits.into_iter().map(|limit| SideRow { limit }).collect(),
             node_rules,
             choices,
             choice_rows,
@@ -127,9 +146,27 @@ fn blocks(scale: i64) -> impl Strategy<Value = Vec<RandomBlock>> {
     prop_oneof![Just(Vec::new()), proptest::collection::vec(block, 1..3)]
 }
 
-/// A program of 1 to 5 classes, 1 to 6 shapes, 2 to 4 dimensions and up to 2 side rows.
+/// No variants, or such that save `rate` for every unit of one side row: the price of what is drawn does not depend on who draws it.
+fn an_even_discount(scale: i64) -> impl Strategy<Value = Vec<RandomDiscount>> {
+    let some = (0_i64..12, 1_i64..9, proptest::collection::vec(0_i64..5, 6)).prop_map(move |(limit, rate, amounts)| {
+        vec![(limit, amounts.into_iter().map(|amount| (amount, amount * rate * scale)).collect())]
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => some]
+}
+
+/// Variants that draw on one or two side rows and save any amount.
+fn discounts(scale: i64) -> impl Strategy<Value = Vec<RandomDiscount>> {
+    let of_shape = (0_i64..5, 0_i64..60).prop_map(move |(amount, saved)| (amount, saved * scale));
+    proptest::collection::vec((0_i64..12, proptest::collection::vec(of_shape, 6)), 1..3)
+}
+
 fn a_problem() -> impl Strategy<Value = Problem> {
-    (prop_oneof![Just(1_i64), Just(96_007)], proptest::bool::weighted(0.25)).prop_flat_map(|(scale, more)| {
+    a_problem_with(an_even_discount)
+}
+
+/// A program of 1 to 5 classes, 1 to 6 shapes besides variants, 2 to 4 dimensions and up to 2 side rows besides those of `discounts`.
+fn a_problem_with<S: Strategy<Value = Vec<RandomDiscount>>>(discounts: fn(i64) -> S) -> impl Strategy<Value = Problem> {
+    (prop_oneof![Just(1_i64), Just(96_007)], proptest::bool::weighted(0.25)).prop_flat_map(move |(scale, more)| {
         let penalty = prop_oneof![6 => Just(60_i64), 2 => Just(600), 1 => 1_i64..60].prop_map(move |penalty| penalty * scale);
         let class = (1_u32..7, proptest::collection::vec(0_i64..7, 4), penalty);
         (
@@ -138,11 +175,13 @@ fn a_problem() -> impl Strategy<Value = Problem> {
             proptest::collection::vec(a_shape(scale, more), 1..7),
             proptest::collection::vec(proptest::collection::vec(proptest::bool::weighted(0.8), 5), 1..4),
             prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(0_i64..12, 1..3)],
-            (rules(), blocks(scale)),
+            (rules(), blocks(scale), discounts(scale)),
         )
-            .prop_map(|(dimensions, classes, shapes, eligibility, limits, ((most_per_node, rules), blocks))| {
-                Parts { dimensions, classes, shapes, eligibility, limits, most_per_node, rules, blocks }.problem()
-            })
+            .prop_map(
+                |(dimensions, classes, shapes, eligibility, limits, ((most_per_node, rules), blocks, discounts))| {
+                    Parts { dimensions, classes, shapes, eligibility, limits, most_per_node, rules, blocks, discounts }.problem()
+                },
+            )
     })
 }
 
@@ -183,12 +222,21 @@ impl Exhaustive<'_> {
         let mut without = left.clone();
         without[first] -= 1;
         let mut least = self.problem.classes[first].penalty + self.least(without, limits.clone());
-        for shape in &self.problem.shapes {
+        for (at, shape) in self.problem.shapes.iter().enumerate().filter(|(_, shape)| shape.base.is_none()) {
             let mut limits = limits.clone();
+            let mut node = shape.clone();
             shape.usage.iter().for_each(|&(row, amount)| limits[row] -= amount);
-            if limits.iter().all(|&limit| limit >= 0) {
-                self.fill(shape, (first, first), &shape.capacity, left.clone(), &limits, &mut Vec::new(), &mut least);
+            if limits.iter().any(|&limit| limit < 0) {
+                continue;
             }
+            // With one rate, whoever draws what is left saves as much.
+            for variant in self.problem.shapes.iter().filter(|variant| variant.base == Some(at)) {
+                let (row, amount) = variant.usage[shape.usage.len()];
+                let drawn = amount.min(limits[row]);
+                limits[row] -= drawn;
+                node.cost -= (shape.cost - variant.cost) / amount * drawn;
+            }
+            self.fill(&node, (first, first), &shape.capacity, left.clone(), &limits, &mut Vec::new(), &mut least);
         }
         self.known.insert(key, least);
         least
@@ -248,7 +296,7 @@ fn solved(problem: &Problem, work: u64, seed: u64) -> Solution {
 fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
     let mut left: Vec<i64> = problem.demand_at(&solution.choices);
     let mut limits: Vec<i64> = problem.side_rows.iter().map(|row| row.limit).collect();
-    let mut cost = 0;
+    let (mut cost, mut dearest, mut parts) = (0, 0, false);
     for pattern in &solution.patterns {
         let shape = &problem.shapes[pattern.shape];
         let mut room = shape.capacity.clone();
@@ -265,18 +313,31 @@ fn check(problem: &Problem, solution: &Solution) -> Result<(), TestCaseError> {
         prop_assert!(room.iter().all(|&room| room >= 0), "too much on {:?}", pattern);
         shape.usage.iter().for_each(|&(row, amount)| limits[row] -= amount * i64::from(pattern.nodes));
         cost += shape.cost * i64::from(pattern.nodes);
+        parts |= shape.base.is_some();
+        dearest += shape.base.map_or(shape.cost, |base| problem.shapes[base].cost) * i64::from(pattern.nodes);
     }
     let unplaced: Vec<i64> = solution.unplaced.iter().map(|&pods| i64::from(pods)).collect();
     prop_assert_eq!(&left, &unplaced);
-    prop_assert!(limits.iter().all(|&limit| limit >= 0), "a side row is broken");
+    let drawn_on = |row: usize| {
+        problem.shapes.iter().any(|s| {
+            s.base.is_some_and(|base| s.usage.iter().any(|used| used.0 == row && !problem.shapes[base].usage.contains(used)))
+        })
+    };
+    prop_assert!(limits.iter().enumerate().all(|(row, &limit)| limit >= 0 || drawn_on(row)), "a side row is broken");
     prop_assert!(unplaced.iter().all(|&pods| pods >= 0));
-    prop_assert_eq!(cost, solution.cost);
+    if parts {
+        // What nodes that are variants in part cost is between the two.
+        prop_assert!((cost..=dearest).contains(&solution.cost), "{} is not in {cost}..={dearest}", solution.cost);
+        prop_assert!(limits.iter().any(|&limit| limit < 0) || cost == solution.cost);
+    } else {
+        prop_assert_eq!(cost, solution.cost);
+    }
     let penalties: i64 = unplaced.iter().zip(&problem.classes).map(|(pods, class)| pods * class.penalty).sum();
     prop_assert!(problem.choice_rows.iter().all(|row| row.holds(&solution.choices)), "a choice row is broken");
     let within = |(choice, value): (&Choice, &i64)| (choice.lower..=choice.upper).contains(value);
     prop_assert!(problem.choices.iter().zip(&solution.choices).all(within), "a choice is out of its bounds");
     let chosen: i64 = problem.choices.iter().zip(&solution.choices).map(|(choice, value)| choice.cost * value).sum();
-    prop_assert_eq!(cost + penalties + chosen, solution.objective);
+    prop_assert_eq!(solution.cost + penalties + chosen, solution.objective);
     prop_assert!(solution.bound <= solution.objective);
     prop_assert!(solution.statistics.incumbents.first().is_none_or(|first| solution.objective <= first.1));
     Ok(())
@@ -334,9 +395,28 @@ proptest! {
         prop_assert!(found.proven);
         prop_assert_eq!(found.objective, Exhaustive::optimum(&problem));
         let nodes: i64 = found.patterns.iter().map(|of| problem.shapes[of.shape].cost * i64::from(of.nodes)).sum();
-        prop_assert!(nodes <= found.objective);
+        prop_assert!(nodes <= found.objective || problem.shapes.iter().any(|shape| shape.base.is_some()));
         prop_assert!(problem.choice_rows.iter().all(|row| row.holds(&found.choices)));
         prop_assert!(found.patterns.iter().all(|pattern| keeps_rules(&problem, &pattern.counts)));
+    }
+
+    /// Variants of any rate: the compact model has what they save as a continuous quantity, and the engine agrees with it.
+    #[test]
+    fn variants_agree_with_the_compact_model(problem in a_problem_with(discounts), seed in 0_u64..3) {
+        let pods: u32 = problem.largest_demand().into_iter().flatten().sum();
+        prop_assume!(pods <= 10);
+        let solution = solved(&problem, 200_000, seed);
+        check(&problem, &solution)?;
+        let found = solve_compact(&problem, pods as usize, None).expect("a small program");
+        prop_assert!(found.proven);
+        // Each part of a node is rounded to a micro-dollar.
+        let rounding = i64::try_from(problem.shapes.len()).expect("few shapes");
+        prop_assert!(solution.bound <= found.objective + rounding, "bound {} above the optimum {}", solution.bound, found.objective);
+        prop_assert!(found.objective <= solution.objective + rounding, "objective {} below the optimum {}", solution.objective, found.objective);
+        if solution.stop == Stop::Optimal {
+            let off = solution.objective - found.objective;
+            prop_assert!(off <= found.objective / 1_000_000 + rounding, "{} is not {}", solution.objective, found.objective);
+        }
     }
 
     /// Equal seed and work limit give equal answers, at any limit.
@@ -360,7 +440,7 @@ proptest! {
         let (capacity, _, cost, eligible, _) = shape;
         let capacity = capacity[..problem.dimensions].to_vec();
         let eligible = eligible % problem.eligibility.len();
-        richer.shapes.push(Shape { bound_capacity: capacity.clone(), capacity, cost, eligible, usage: Vec::new() });
+        richer.shapes.push(Shape { bound_capacity: capacity.clone(), capacity, cost, eligible, usage: Vec::new(), base: None });
         let richer = solved(&richer, 100_000, 0);
         prop_assert!(richer.bound <= first.objective, "one more shape makes it dearer");
     }

@@ -133,12 +133,12 @@ impl<'a> Job<'a> {
         Ok(assemble(Answers {
             region: region.to_owned(),
             facts,
-            facts_source: self.from_ec2("DescribeInstanceTypes, branch interfaces and bandwidth as built in"),
+            facts_source: self.source("DescribeInstanceTypes, branch interfaces and bandwidth as built in"),
             zones,
-            zones_source: self.from_ec2("DescribeInstanceTypeOfferings"),
+            zones_source: self.source("DescribeInstanceTypeOfferings"),
             listed,
             spot,
-            spot_source: self.from_ec2(spot_prices::CALL),
+            spot_source: self.source(spot_prices::CALL),
             notices,
         }))
     }
@@ -147,10 +147,10 @@ impl<'a> Job<'a> {
     pub(super) async fn spot_alone(&self, known: &Catalog, progress: &Progress<'_>) -> Result<Fetched, FetchError> {
         let zones = known.zones().into_iter().map(str::to_owned).collect();
         let spot = self.spot_prices(zones, progress).await?;
-        Ok(assemble(Answers::of_known(known, spot, self.from_ec2(spot_prices::CALL))))
+        Ok(assemble(Answers::of_known(known, spot, self.source(spot_prices::CALL))))
     }
 
-    fn from_ec2(&self, call: &str) -> Source {
+    fn source(&self, call: &str) -> Source {
         Source { origin: format!("EC2 {call}"), as_of: self.now.to_owned() }
     }
 

@@ -105,15 +105,15 @@ impl Case {
             pods: vec![pod("web-0", spec(1_000)), pod("web-1", spec(1_000))],
             daemon_sets: vec![daemon],
             node_pools: vec![pool("default", &[(labels::ARCH, Requirement::one_of(["amd64"]))])],
-            nodes: Vec::new(),
             node_classes: BTreeMap::from([("default".to_owned(), class.clone())]),
-            max_spot_pool_share: None,
+            ..ClusterView::default()
         };
         let chosen = catalog.get("m7i.xlarge").expect("the catalog above sells it");
         let node = PlannedNode {
             node_pool: "default".to_owned(),
             offering: xlarge(),
             overhead: OVERHEAD,
+            covers: Vec::new(),
             labels: BTreeMap::new(),
             pods: vec![0, 1],
             requests: Resources::new().with("cpu", 2_000).with("memory", 2 * GIB).with("pods", 2),

@@ -61,6 +61,10 @@ pub enum Violation {
     ReservationExceeded { reservation: String, nodes: u32, free: u32 },
     /// A candidate is of another capacity reservation than the chosen offering.
     CandidateInOtherReservation { node: usize, offering: String },
+    /// A node says that a commitment pays for it which does not cover it, or more than what it draws is worth.
+    CoverMisstated { node: usize, commitment: String },
+    /// Nodes draw more of a commitment than nodes that exist leave of it.
+    CommitmentExceeded { commitment: String, drawn: i64, left: i64 },
     /// The pod belongs on a heavier NodePool, which has no limits and holds it.
     HeavierPoolHasRoom { pod: String, node_pool: String, heavier: String },
     /// The candidates cover too few values of a key with `minValues`.
@@ -188,6 +192,12 @@ impl fmt::Display for Violation {
             }
             Self::CandidateInOtherReservation { node, offering } => {
                 write!(f, "node {node}: candidate {offering} is of another capacity reservation than the chosen offering")
+            }
+            Self::CoverMisstated { node, commitment } => {
+                write!(f, "node {node}: commitment {commitment} does not pay what the plan says it pays")
+            }
+            Self::CommitmentExceeded { commitment, drawn, left } => {
+                write!(f, "commitment {commitment}: the nodes draw {drawn} of it, {left} are left")
             }
             Self::HeavierPoolHasRoom { pod, node_pool, heavier } => {
                 write!(f, "pod {pod} is on NodePool {node_pool} although the heavier {heavier} can hold it")

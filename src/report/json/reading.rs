@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{CandidateDocument, PlanDocument, VERSION, parse_price_kind};
 use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::Cover;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{
     Candidate, ExistingUse, FirstFitOutcome, MeetingCost, Plan, PlannedNode, StopReason, UnmetPreference, UnplacedPod, WhyLeft,
@@ -101,10 +102,21 @@ impl PlanDocument {
             for (position, one) in node.candidates.iter().enumerate() {
                 candidates.push(candidate(&format!("{at}.candidates[{position}]"), one)?);
             }
+            let mut covers = Vec::new();
+            for (position, cover) in node.covers.iter().enumerate() {
+                let at = format!("{at}.covers[{position}]");
+                let known = cluster.commitments.pools.iter().position(|pool| pool.name() == cover.commitment);
+                let Some(pool) = known else {
+                    let problem = format!("there is no commitment `{}`; give the same --commitments", cover.commitment);
+                    return fail(format!("{at}.commitment"), problem);
+                };
+                covers.push(Cover { pool, drawn: cover.drawn, saved: amount(&format!("{at}.saved"), cover.saved)? });
+            }
             let made = PlannedNode {
                 node_pool: node.nodepool.clone(),
                 offering,
                 overhead: amount(&format!("{at}.overhead"), node.overhead)?,
+                covers,
                 labels: node.labels.clone(),
                 pods: placed,
                 requests: resources(&format!("{at}.requests"), &node.requests)?,
@@ -113,7 +125,7 @@ impl PlanDocument {
                 candidates,
             };
             if amount(&format!("{at}.cost"), node.cost)? != made.cost() {
-                return fail(format!("{at}.cost"), "is not price + overhead");
+                return fail(format!("{at}.cost"), "is not price + overhead less what commitments pay");
             }
             nodes.push(made);
         }

@@ -98,9 +98,9 @@ mod tests {
         let mut schedule = Schedule::new(now, period, seed);
         let mut wait = |is_success: &bool| {
             if *is_success {
-                schedule.succeeded(now)
+                schedule.succeeded(now);
             } else {
-                schedule.failed(now)
+                schedule.failed(now);
             }
             let wait = schedule.due - now;
             now = schedule.due;
@@ -142,7 +142,11 @@ mod tests {
             }
             asked.push((part, (due - start).as_secs()));
             let done = due + Duration::from_secs(5);
-            if is_well(part) { agenda.succeeded(part, done) } else { agenda.failed(part, done) }
+            if is_well(part) {
+                agenda.succeeded(part, done);
+            } else {
+                agenda.failed(part, done);
+            }
         }
     }
 

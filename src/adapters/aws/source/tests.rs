@@ -162,9 +162,7 @@ async fn equal_prices_are_newer_but_wake_nobody() {
     let mut before = running.source.clone();
     let first = before.changed().await.expect("it runs");
     assert_eq!((first.number, first.catalog.provenance.spot.as_of.as_str()), (1, minute(noon()).as_str()));
-    let newer =
-        running.until(|status| status.parts.as_ref().is_some_and(|parts| parts.spot.origin > "answer 0".to_owned())).await;
-    assert!(newer.parts.is_some_and(|parts| parts.spot.origin.starts_with("answer ")));
+    running.until(|status| status.parts.as_ref().is_some_and(|parts| parts.spot.origin != "answer 0")).await;
     let second = before.changed().await.expect("it runs");
     assert_eq!((second.number, price(&second.catalog, CapacityType::Spot)), (2, 60_000));
     assert!(running.asked().len() >= 5);

@@ -134,7 +134,7 @@ pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
             node_classes.insert(class.clone(), NodeClass::al2023(class));
         }
     }
-    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes, max_spot_pool_share: None };
+    let cluster = ClusterView { pods, daemon_sets, node_pools, nodes, node_classes, ..ClusterView::default() };
     Ok(Loaded { cluster, ignored: objects.ignored, notices })
 }
 
