@@ -358,6 +358,9 @@ fn zones_and_nodes_at_once() {
     assert!(planned.plan.nodes.iter().all(|node| node.pods.iter().filter(|&&pod| pod < 4).count() <= 1));
 }
 
+/// The cases that proptest runs where nobody asks for a number.
+const UNASKED_CASES: u32 = 256;
+
 /// So many clusters, the same in every run; `PROPTEST_RNG_SEED` asks for others, `PROPTEST_CASES` for more.
 pub(super) fn repeatable(cases: u32) -> ProptestConfig {
     let asked = ProptestConfig::default();
@@ -365,7 +368,7 @@ pub(super) fn repeatable(cases: u32) -> ProptestConfig {
         RngSeed::Random => RngSeed::Fixed(20_261_124),
         fixed @ RngSeed::Fixed(_) => fixed,
     };
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { asked.cases } else { cases };
+    let cases = if asked.cases == UNASKED_CASES { cases } else { asked.cases };
     ProptestConfig { cases, rng_seed, failure_persistence: None, ..asked }
 }
 
