@@ -107,16 +107,6 @@ impl Covers {
         }
     }
 
-    /// An amount of what is not counted in dollars.
-    #[must_use]
-    pub fn in_words(&self, amount: i64) -> String {
-        match self {
-            Self::Family(family) => format!("{} normalised units of {family}", amount as f64 / 4.0),
-            Self::TypeInZone { instance_type, .. } | Self::Type(instance_type) => format!("{amount} {instance_type}"),
-            Self::FamilyUsage { .. } | Self::Usage(_) => UsdPerHour::from_micros(amount).to_string(),
-        }
-    }
-
     /// Whether amounts of it are micro-dollars per hour.
     #[must_use]
     pub const fn is_in_dollars(&self) -> bool {

@@ -53,6 +53,8 @@ pub use tier::SolvedTier;
 #[cfg(test)]
 mod collective_tests;
 #[cfg(test)]
+mod commitment_tests;
+#[cfg(test)]
 mod conflict_kinds_tests;
 #[cfg(test)]
 mod conflict_tests;

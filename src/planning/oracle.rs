@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::domain::allocatable;
 use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::Usage;
 use crate::domain::interruption::InterruptionCosts;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
@@ -47,7 +48,8 @@ fn cheapest_for(
         pods.iter().copied().any(alone)
     });
     offers.extend((0..cluster.nodes.len()).map(Site::Existing));
-    offers.sort_by_key(Site::price);
+    let free = !cluster.commitments.is_empty();
+    offers.sort_by_key(|site| site.least(free));
     let mut search = Search { pods, cluster, catalog, class, worth, offers, best: None };
     search.divide(0, &mut Vec::new());
     search.best
@@ -129,8 +131,10 @@ enum Site {
 }
 
 impl Site {
-    fn price(&self) -> UsdPerHour {
+    /// What it costs at least; nothing where a commitment may pay for it, which depends on the other nodes.
+    fn least(&self, free: bool) -> UsdPerHour {
         match self {
+            Self::Bought((_, offer)) if free && offer.capacity_type == CapacityType::OnDemand => UsdPerHour::ZERO,
             Self::Bought((_, offer)) => offer.price,
             Self::Existing(_) => UsdPerHour::ZERO,
         }
@@ -189,7 +193,7 @@ impl Search<'_> {
                 continue;
             }
             bought.push(offer);
-            let price = self.offers[offer].price();
+            let price = self.offers[offer].least(!self.cluster.commitments.is_empty());
             self.buy(groups, bought, cost + price);
             bought.pop();
         }
@@ -208,7 +212,7 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
         Site::Bought(offer) => Some((pods, offer)),
         Site::Existing(_) => None,
     });
-    let nodes: Vec<PlannedNode> = bought
+    let mut nodes: Vec<PlannedNode> = bought
         .map(|(pods, (node_pool, offering))| {
             let mut requests = Resources::new();
             pods.iter().for_each(|&pod| requests.add(&cluster.pods[pod].spec.requests));
@@ -227,6 +231,13 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
             }
         })
         .collect();
+    let on_demand = |node: &&mut PlannedNode| node.offering.capacity_type == CapacityType::OnDemand;
+    let mut left = cluster.commitments.left_by(&cluster.nodes, catalog);
+    let offerings: Vec<Candidate> = nodes.iter_mut().filter(on_demand).map(|node| node.offering.clone()).collect();
+    let usages: Vec<Usage<'_>> =
+        offerings.iter().map(|of| Usage { instance_type: &of.instance_type, zone: &of.zone, price: of.price }).collect();
+    let covers = cluster.commitments.apply(&usages, &mut left);
+    nodes.iter_mut().filter(on_demand).zip(covers).for_each(|(node, covers)| node.covers = covers);
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
     let first_fit = FirstFitOutcome { cost, nodes: nodes.len(), unplaced: 0 };
     let placed =

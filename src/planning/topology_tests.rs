@@ -21,6 +21,7 @@ use crate::domain::resources::ResourceName;
 use crate::domain::selector::{LabelSelector, Labels, PodSelector};
 use crate::domain::topology::{HostPort, PodAffinityTerm, Preference, TopologySpread, Wish};
 use crate::domain::volume::{EBS_DRIVER, PodVolume, SharedClaim};
+use crate::planning::commitment_tests::{bought, with_bought};
 use crate::planning::fixtures::{catalog, cluster, daemon_set, node_class, planned_within, pool, required, spec, with_terms};
 use crate::planning::oracle::{cheapest, orders};
 use crate::planning::plan::Planned;
@@ -625,6 +626,7 @@ proptest! {
         dollars in dollars(),
         limits in attach_limits(),
         share in proptest::option::weighted(0.15, 200_u32..1_500),
+        bought in bought(),
     ) {
         let mut pods = pods;
         let mut left = if nodes.is_empty() { 4 } else { 3 };
@@ -640,6 +642,7 @@ proptest! {
         with_standing(&mut cluster, &nodes);
         limit_volumes(&mut cluster, &limits);
         cluster.max_spot_pool_share = share;
+        with_bought(&mut cluster, &bought);
         let planned = planned_within(&cluster, 30_000);
         check(&cluster, &planned)?;
         let kinds = &planned.demand.worth;
@@ -668,6 +671,7 @@ proptest! {
         limits in attach_limits(),
         daemon_port in proptest::option::of(80_u16..82),
         share in proptest::option::weighted(0.15, 100_u32..1_000),
+        bought in bought(),
         work in prop_oneof![Just(30), Just(300), Just(3_000)],
         seed in 0_usize..1_000,
     ) {
@@ -680,6 +684,7 @@ proptest! {
         let daemon = daemon_port.map(|port| daemon_set("web", with_rules(spec(0), &[Rule::Port(port)])));
         cluster.daemon_sets.extend(daemon);
         cluster.max_spot_pool_share = share;
+        with_bought(&mut cluster, &bought);
         let planned = planned_within(&cluster, work);
         check(&cluster, &planned)?;
         let mut order: Vec<usize> = (0..cluster.pods.len()).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Report;
 use crate::domain::catalog::{CapacityType, PriceKind};
-use crate::domain::commitment::Pool;
+use crate::domain::commitment::{Covers, Pool};
 use crate::domain::interruption::RestartCost;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::plan::{MeetingCost, PlannedNode, StopReason, UnmetPreference, WhyLeft};
@@ -250,27 +250,33 @@ pub fn reserved(report: &Report<'_>) -> Vec<String> {
 #[must_use]
 pub fn commitments(report: &Report<'_>) -> Vec<String> {
     let sentence = |of: CommitmentUse<'_>| {
-        let amount = |amount: i64| {
-            if of.pool.covers.is_in_dollars() {
-                format!("${}/h", dollars(UsdPerHour::from_micros(amount)))
-            } else {
-                of.pool.covers.in_words(amount)
-            }
+        let covers = &of.pool.covers;
+        let amount = |amount: i64| match covers {
+            Covers::FamilyUsage { .. } | Covers::Usage(_) => format!("${}/h", dollars(UsdPerHour::from_micros(amount))),
+            Covers::Family(_) => (amount as f64 / QUARTERS).to_string(),
+            Covers::TypeInZone { .. } | Covers::Type(_) => amount.to_string(),
         };
-        let running =
-            if of.by_existing > 0 { format!("{} by nodes that exist, ", amount(of.by_existing)) } else { String::new() };
-        let unused = of.pool.amount - of.by_existing - of.by_plan;
-        let rest = if unused > 0 { format!("{} unused", amount(unused)) } else { "nothing unused".to_owned() };
-        let used = amount(of.by_plan);
+        let of_what = match covers {
+            Covers::FamilyUsage { .. } | Covers::Usage(_) => String::new(),
+            Covers::Family(family) => format!(" normalised units of {family}"),
+            Covers::TypeInZone { instance_type, zone } => format!(" {instance_type} in {zone}"),
+            Covers::Type(instance_type) => format!(" {instance_type}"),
+        };
+        let running = if of.by_existing > 0 { format!(", nodes that exist {}", amount(of.by_existing)) } else { String::new() };
         format!(
-            "{} {}: of {} {running}{used} by this plan, {rest}",
-            of.pool.covers.kind(),
+            "{} {}, {}{of_what}: this plan uses {}{running}, {} unused",
+            covers.kind(),
             of.pool.name(),
-            amount(of.pool.amount)
+            amount(of.pool.amount),
+            amount(of.by_plan),
+            amount(of.pool.amount - of.by_existing - of.by_plan)
         )
     };
     commitment_uses(report).into_iter().map(sentence).collect()
 }
+
+/// What amounts of Reserved Instances of a family are counted in, per normalised unit.
+const QUARTERS: f64 = 4.0;
 
 /// What is used of a pool of commitments, in its unit.
 #[derive(Clone, Debug, PartialEq, Eq)]

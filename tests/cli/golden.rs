@@ -49,7 +49,7 @@ fn every_scenario_has_the_plan_that_is_expected() {
     for folder in found {
         let name = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
         let extra = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
-        let (of_plan, of_both) = (extra("arguments"), extra("arguments-of-both"));
+        let (of_plan, of_both) = (extra("arguments-of-plan"), extra("arguments"));
         let mut arguments = vec!["plan", "-f", ".", "-o", "json", "--gap", "0"];
         arguments.extend(of_plan.lines().chain(of_both.lines()));
         let said = run_in(&folder, &arguments, "");
@@ -59,8 +59,9 @@ fn every_scenario_has_the_plan_that_is_expected() {
         let outside = tempfile::tempdir().expect("a folder for a while");
         let file = outside.path().join("plan.json");
         std::fs::write(&file, &said.stdout).expect("the folder can be written");
-        let mut arguments = vec!["verify".as_ref(), file.as_os_str(), "-f".as_ref(), ".".as_ref()];
-        arguments.extend(of_both.lines().map(std::ffi::OsStr::new));
+        let file = file.to_string_lossy();
+        let mut arguments = vec!["verify", file.as_ref(), "-f", "."];
+        arguments.extend(of_both.lines());
         let verdict = run_in(&folder, &arguments, "");
         assert_eq!(verdict.code, 0, "{name}: {}", verdict.text());
 

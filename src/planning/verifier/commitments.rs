@@ -22,8 +22,10 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
         for cover in &node.covers {
             let name = commitments.pools.get(cover.pool).map_or_else(|| format!("#{}", cover.pool), Pool::name);
             let whole = covered(site, node).and_then(|usage| commitments.draw(cover.pool, &usage));
-            let own = whole.filter(|_| cover.drawn > 0).map_or(0.0, |whole| cover.drawn as f64 / whole as f64);
-            part += own;
+            let whole = whole.filter(|_| cover.drawn > 0);
+            let own = whole.map_or(0.0, |whole| cover.drawn as f64 / whole as f64);
+            // What is drawn for a part is rounded up to a whole unit.
+            part += whole.map_or(0.0, |whole| (cover.drawn - i64::from(cover.drawn < whole)) as f64 / whole as f64);
             let worth = own * node.offering.price.micros() as f64;
             let overstated = cover.saved < UsdPerHour::ZERO || cover.saved.micros() as f64 > worth * (1.0 + ROUNDING) + 1.0;
             if overstated || part > 1.0 + ROUNDING {

@@ -58,7 +58,10 @@ pub(super) fn read(at: At<'_>, text: &str, collected: &mut Collected<'_>) -> Res
     let document: Document = match serde_saphyr::from_str(text) {
         Ok(document) => document,
         Err(problem) => {
-            return at.fail(format!("is no file of commitments: {problem}"), "docs/commitments.md has the fields and an example");
+            // The parser goes on to show the text.
+            let problem = problem.to_string();
+            let first = problem.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            return at.fail(format!("is no file of commitments: {first}"), "docs/commitments.md has the fields and an example");
         }
     };
     for plan in document.savings_plans {
