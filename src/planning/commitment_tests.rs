@@ -158,8 +158,8 @@ fn the_verifier_sees_what_is_not_paid() {
     };
     let name = || "c-0".to_owned();
     let misstated = Violation::CoverMisstated { node: at, commitment: name() };
-    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].saved = UsdPerHour::from_micros(100_010)), [misstated.clone()]);
-    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 40_000), [misstated.clone()]);
+    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].saved = UsdPerHour::from_micros(100_010)), vec![misstated.clone()]);
+    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 40_000), vec![misstated.clone()]);
     let too_much = Violation::CommitmentExceeded { commitment: name(), drawn: 70_000, left: 60_000 };
     assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 70_000), [misstated.clone(), too_much]);
     // Spot is never covered.

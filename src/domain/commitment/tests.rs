@@ -60,7 +60,7 @@ fn savings_plans_go_where_they_save_most() {
     let family =
         Covers::FamilyUsage { family: "c5".to_owned(), rates: rates(&[("c5.9xlarge", "1.00"), ("c5.24xlarge", "6.00")], None) };
     let both = of(&[savings("sp-1", compute, "2.00"), savings("sp-2", family, "1.00")]);
-    assert_eq!(both.pools.iter().map(|pool| pool.name()).collect::<Vec<_>>(), ["sp-2", "sp-1"]);
+    assert_eq!(both.pools.iter().map(Pool::name).collect::<Vec<_>>(), ["sp-2", "sp-1"]);
     let (costs, left) = bill(&both, &usages);
     assert_eq!((costs, left), (vec![usd("7.50"), usd("0")], vec![0, 0]));
 }
