@@ -16,12 +16,18 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use supercargo::adapters::files::catalog;
 use supercargo::domain::catalog::Catalog;
+use supercargo::domain::interruption::InterruptionCosts;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
 use supercargo::planning::{CostModel, Demand, Leftover, PreferencePolicy, Supply, TierProgram, plan, verifier};
 use supercargo::solver::{SolveConfig, solve};
 
-const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, preferences: PreferencePolicy::PRICED };
+const COSTS: CostModel = CostModel {
+    volumes: false,
+    fee_per_node: UsdPerHour::ZERO,
+    interruptions: InterruptionCosts::NONE,
+    preferences: PreferencePolicy::PRICED,
+};
 /// Scenarios of about 1,000 and 10,000 pods.
 const SCENARIOS: [&str; 2] = ["gen-micro-100", "gen-micro-1000"];
 
@@ -54,7 +60,7 @@ fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Sc
     });
     let planned = plan(&cluster, catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("its parts fit together");
     group.bench_function("verifier", |bencher| {
-        bencher.iter(|| verifier::verify(&cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO));
+        bencher.iter(|| verifier::verify(&cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE));
     });
     group.finish();
 }

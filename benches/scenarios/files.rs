@@ -249,6 +249,7 @@ fn instance_type(entry: &TypeEntry) -> Fallible<InstanceType> {
             capacity_type,
             price: UsdPerHour::from_micros((price * 1e6).round() as i64),
             price_kind,
+            available: true,
         };
         offerings.push(offering(CapacityType::OnDemand, entry.od, PriceKind::Listed));
         if let Some(&price) = entry.spot.get(zone).filter(|price| **price > 0.0) {

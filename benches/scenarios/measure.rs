@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use supercargo::domain::catalog::Catalog;
 use supercargo::domain::cluster::ClusterView;
+use supercargo::domain::interruption::InterruptionCosts;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::plan::Plan;
 use supercargo::planning::verifier::{self, Violation};
@@ -16,7 +17,12 @@ use supercargo::solver::{Progress, SolveConfig};
 /// A plan counts as good from the moment at which it is within this of the final one.
 const NEAR_FINAL: f64 = 1.02;
 /// What the study counts: instances alone.
-const COSTS: CostModel = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, preferences: PreferencePolicy::PRICED };
+const COSTS: CostModel = CostModel {
+    volumes: false,
+    fee_per_node: UsdPerHour::ZERO,
+    interruptions: InterruptionCosts::NONE,
+    preferences: PreferencePolicy::PRICED,
+};
 
 /// What was measured.
 pub(crate) struct Measurement {
@@ -66,7 +72,8 @@ pub(crate) fn measure(cluster: &ClusterView, catalog: &Catalog, config: &SolveCo
     let planned: Planned = plan(cluster, catalog, &COSTS, config, &|| start.elapsed(), &mut |progress| heard.push(progress))?;
     let elapsed = start.elapsed();
     let peak_bytes = peak();
-    let violations = verifier::verify(cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let violations =
+        verifier::verify(cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     let last = heard.last().map_or(0, |progress| progress.incumbent);
     let near = heard.iter().find(|progress| progress.incumbent as f64 <= last as f64 * NEAR_FINAL);
     Ok(Measurement {

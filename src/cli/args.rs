@@ -6,8 +6,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::catalog::args::{CatalogArgs, Which};
+use super::input::Input;
 use super::instances::InstanceArgs;
+use super::{Failure, interruptions};
 use crate::domain::collective::Portion;
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
 use crate::planning::{CostModel, PreferencePolicy};
 use crate::solver::SolveConfig;
@@ -90,12 +93,27 @@ pub(super) struct CostArgs {
     /// Leave root volumes out of the cost.
     #[arg(long)]
     pub(super) no_root_volume: bool,
+    /// What one interruption of a Spot instance costs (work that is done again, somebody who looks), in dollars; needs
+    /// --interruption-bands.
+    #[arg(long, value_name = "USD", default_value = "0", value_parser = restart_cost, env = "SUPERCARGO_INTERRUPTION_COST")]
+    pub(super) interruption_cost: RestartCost,
+    #[command(flatten)]
+    pub(super) bands: BandsArgs,
     /// What becomes of preferred affinities, ScheduleAnyway and PreferNoSchedule.
     #[arg(long, value_enum, default_value = "priced", env = "SUPERCARGO_PREFERENCES")]
     pub(super) preferences: Preferences,
     /// What a pod pays for a preference of weight 100, in percent of its own price; with `--preferences priced`.
     #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = clap::value_parser!(u32).range(0..=1_000), env = "SUPERCARGO_PREFERENCE_PREMIUM")]
     pub(super) preference_premium: u32,
+}
+
+/// How often Spot instances are taken back.
+#[derive(Debug, Args)]
+pub(super) struct BandsArgs {
+    /// The Spot advisor's file: which share of instances of each type is taken back within a month.
+    /// https://spot-bid-advisor.s3.amazonaws.com/spot-advisor-data.json
+    #[arg(long, value_name = "FILE", env = "SUPERCARGO_INTERRUPTION_BANDS")]
+    pub(super) interruption_bands: Option<PathBuf>,
 }
 
 /// See [`PreferencePolicy`].
@@ -110,14 +128,18 @@ pub(super) enum Preferences {
 }
 
 impl CostArgs {
-    /// What counts besides the price of instances.
-    pub(super) fn model(&self) -> CostModel {
+    /// What counts besides the price of instances; `input` gets notices.
+    ///
+    /// # Errors
+    /// Interruptions that cost something without bands, or with a file that has none for the region.
+    pub(super) fn model(&self, input: &mut Input) -> Result<CostModel, Failure> {
         let preferences = match self.preferences {
             Preferences::Priced => PreferencePolicy::Priced { premium_per_mille: self.preference_premium * 10 },
             Preferences::Respect => PreferencePolicy::Respect,
             Preferences::Ignore => PreferencePolicy::Ignore,
         };
-        CostModel { volumes: !self.no_root_volume, fee_per_node: self.fee_per_node, preferences }
+        let interruptions = interruptions::costs(self.interruption_cost, &self.bands, input)?;
+        Ok(CostModel { volumes: !self.no_root_volume, fee_per_node: self.fee_per_node, interruptions, preferences })
     }
 }
 
@@ -190,6 +212,8 @@ pub(super) struct VerifyArgs {
     pub(super) plan: PathBuf,
     #[command(flatten)]
     pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) bands: BandsArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -226,6 +250,12 @@ fn usd_per_hour(text: &str) -> Result<UsdPerHour, String> {
         .ok_or_else(|| "a fee is dollars per hour with at most six decimals, at most 1000, such as 0.01".to_owned())
 }
 
+fn restart_cost(text: &str) -> Result<RestartCost, String> {
+    UsdPerHour::parse(text).and_then(|cost| RestartCost::from_micros(cost.micros())).ok_or_else(|| {
+        "the cost of an interruption is dollars with at most six decimals, at most 1000000, such as 0.02".to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -253,5 +283,9 @@ mod tests {
             assert!(usd_per_hour(text).is_err(), "fee {text}");
         }
         assert_eq!(usd_per_hour("0.01"), Ok(UsdPerHour::from_micros(10_000)));
+        for text in ["NaN", "-1", "1000001", "0.0000001"] {
+            assert!(restart_cost(text).is_err(), "restart cost {text}");
+        }
+        assert_eq!(restart_cost("0.02").ok(), RestartCost::from_micros(20_000));
     }
 }

@@ -31,8 +31,9 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Answer, Failure> {
 fn planned(context: &ExplainContext) -> Result<(Input, Planned), Failure> {
     let meter = Meter::new();
     meter.stage("reading the manifests");
-    let input = Input::read(&context.input).inspect_err(|_| meter.finish())?;
-    let planned = solve(&input, &context.solve, &context.costs, &meter)?;
+    let mut input = Input::read(&context.input).inspect_err(|_| meter.finish())?;
+    let model = context.costs.model(&mut input).inspect_err(|_| meter.finish())?;
+    let planned = solve(&input, &context.solve, &model, &meter)?;
     input.tell();
     input.warn();
     Ok((input, planned))
@@ -173,7 +174,12 @@ fn pods(input: &Input, node: &PlannedNode) -> String {
 
 fn offering(one: &Candidate) -> String {
     let mark = mark(one.price_kind);
-    format!("{} {} {} at {mark}${}/h", one.instance_type, one.zone, one.capacity_type.as_str(), one.price)
+    let interruptions = if one.interruptions > UsdPerHour::ZERO {
+        format!(" and interruptions of ${}/h", one.interruptions)
+    } else {
+        String::new()
+    };
+    format!("{} {} {} at {mark}${}/h{interruptions}", one.instance_type, one.zone, one.capacity_type.as_str(), one.price)
 }
 
 fn difference(other: &Difference) -> String {

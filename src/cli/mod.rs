@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod input;
 mod instances;
+mod interruptions;
 mod output;
 mod plan;
 mod progress;

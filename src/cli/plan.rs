@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::args::{CostArgs, Format, PlanArgs, SolveArgs};
+use super::args::{Format, PlanArgs, SolveArgs};
 use super::export;
 use super::input::Input;
 use super::output::{self, say};
@@ -21,12 +21,12 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
     let meter = Meter::new();
     meter.stage("reading the manifests");
     let start = Instant::now();
-    let input = Input::read(&args.input).inspect_err(|_| meter.finish())?;
-    let mut planned = solve(&input, &args.solve, &args.costs, &meter)?;
+    let mut input = Input::read(&args.input).inspect_err(|_| meter.finish())?;
+    let model = args.costs.model(&mut input).inspect_err(|_| meter.finish())?;
+    let mut planned = solve(&input, &args.solve, &model, &meter)?;
     let elapsed = start.elapsed();
     let clock = || start.elapsed();
-    price_unmet(&input.cluster, &input.catalog, &args.costs.model(), &args.solve.config(), &clock, &mut planned)
-        .map_err(Failure::input)?;
+    price_unmet(&input.cluster, &input.catalog, &model, &args.solve.config(), &clock, &mut planned).map_err(Failure::input)?;
     input.tell();
     if let Some(path) = &args.export {
         export::write(path, &planned)?;
@@ -39,6 +39,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
         notices: &input.notices,
         root_volumes: !args.costs.no_root_volume,
         fee_per_node: args.costs.fee_per_node,
+        restart_cost: args.costs.interruption_cost,
     };
     if args.output != Format::Table {
         summary::warnings(&report).iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -57,15 +58,15 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
 }
 
 /// Makes a plan; a debug build refuses one that the verifier refuses.
-pub(super) fn solve(input: &Input, solve: &SolveArgs, costs: &CostArgs, meter: &Meter) -> Result<Planned, Failure> {
-    let model = costs.model();
+pub(super) fn solve(input: &Input, solve: &SolveArgs, model: &CostModel, meter: &Meter) -> Result<Planned, Failure> {
     let start = Instant::now();
     let clock = || start.elapsed();
-    let planned = plan(&input.cluster, &input.catalog, &model, &solve.config(), &clock, &mut |progress| meter.solving(&progress));
+    let planned = plan(&input.cluster, &input.catalog, model, &solve.config(), &clock, &mut |progress| meter.solving(&progress));
     meter.finish();
     let planned = planned.map_err(Failure::input)?;
     if cfg!(debug_assertions) {
-        let verdict = verifier::verify(&input.cluster, &input.catalog, &planned.plan, &|pool| overhead(input, &model, pool));
+        let overhead = |pool: &NodePool| overhead(input, model, pool);
+        let verdict = verifier::verify(&input.cluster, &input.catalog, &planned.plan, &overhead, &model.interruptions);
         if let Some(first) = verdict.violations.first() {
             let more = verdict.violations.len() - 1;
             return Err(Failure::Internal(format!("the plan breaks a rule: {first} (and {more} more)")));

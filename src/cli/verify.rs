@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::args::VerifyArgs;
 use super::input::Input;
 use super::plan::overhead;
-use super::{Answer, Failure, output};
+use super::{Answer, Failure, interruptions, output};
+use crate::domain::node_pool::NodePool;
 use crate::planning::verifier;
 use crate::planning::{CostModel, PreferencePolicy};
 use crate::report::json::PlanDocument;
@@ -21,14 +22,19 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Answer, Failure> {
         Failure::Input(format!("{file}: {problem}\n  hint: give the output of `supercargo plan -o json` for the same manifests"))
     };
     let document = PlanDocument::parse(&text).map_err(|problem| refuse(&problem))?;
-    let input = Input::read(&args.input)?;
+    let restart = document
+        .restart_cost()
+        .ok_or_else(|| refuse(&"costModel.interruptionCost: is not an amount of dollars up to a million"))?;
+    let mut input = Input::read(&args.input)?;
+    let interruptions = interruptions::costs(restart, &args.bands, &mut input)?;
     input.tell();
     input.warn();
     let plan = document.to_plan(&input.cluster).map_err(|problem| refuse(&problem))?;
     let fee = document.fee_per_node().ok_or_else(|| refuse(&"costModel.feePerNode: is not an amount of dollars per hour"))?;
     let volumes = document.cost_model.root_volumes;
-    let model = CostModel { volumes, fee_per_node: fee, preferences: PreferencePolicy::Ignore };
-    let verdict = verifier::verify(&input.cluster, &input.catalog, &plan, &|pool| overhead(&input, &model, pool));
+    let model = CostModel { volumes, fee_per_node: fee, interruptions, preferences: PreferencePolicy::Ignore };
+    let overhead = |pool: &NodePool| overhead(&input, &model, pool);
+    let verdict = verifier::verify(&input.cluster, &input.catalog, &plan, &overhead, &model.interruptions);
     if verdict.is_sound() {
         output::print(&format!(
             "sound: {} on {} keep every rule, at ${}/h\n",

@@ -3,6 +3,7 @@
 pub mod checkup;
 pub mod difference;
 pub mod selection;
+pub mod unavailable;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -78,6 +79,8 @@ pub struct Offering {
     pub price: UsdPerHour,
     /// Whether the price is listed or estimated.
     pub price_kind: PriceKind,
+    /// Whether plans may buy it; not where EC2 could not deliver it a moment ago ([`unavailable`]).
+    pub available: bool,
 }
 
 /// Where one part of a catalog comes from.

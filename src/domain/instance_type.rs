@@ -315,6 +315,7 @@ pub(crate) mod tests {
             capacity_type,
             price: UsdPerHour::from_micros(price),
             price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
+            available: true,
         };
         let mut made = plain(name, vcpus, 4 * vcpus, 4, 15);
         made.architecture = architecture;

@@ -12,6 +12,7 @@ pub mod commitment;
 pub mod discovered_memory;
 pub mod instance_settings;
 pub mod instance_type;
+pub mod interruption;
 pub mod labels;
 pub mod money;
 pub mod node;

@@ -46,8 +46,18 @@ pub struct Candidate {
     pub price: UsdPerHour,
     /// Where the price comes from.
     pub price_kind: PriceKind,
+    /// What its interruptions are expected to cost ([`crate::domain::interruption`]): money that nobody charges.
+    pub interruptions: UsdPerHour,
     /// Id of the capacity reservation that it is an instance of.
     pub reservation: Option<String>,
+}
+
+impl Candidate {
+    /// What offerings of one NodePool are compared by: price and interruptions.
+    #[must_use]
+    pub fn expected(&self) -> UsdPerHour {
+        self.price + self.interruptions
+    }
 }
 
 /// A node to buy.
@@ -80,6 +90,12 @@ impl PlannedNode {
     #[must_use]
     pub fn cost(&self) -> UsdPerHour {
         self.offering.price + self.overhead - self.saved()
+    }
+
+    /// What the node costs the plan: what it adds to the bill, and what its interruptions are expected to cost.
+    #[must_use]
+    pub fn expected(&self) -> UsdPerHour {
+        self.cost() + self.offering.interruptions
     }
 
     /// What commitments pay of the instance.
@@ -171,7 +187,7 @@ pub enum MeetingCost {
 /// The yardstick: what first-fit would have bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstFitOutcome {
-    /// Cost of its nodes.
+    /// Cost of its nodes, with what their interruptions are expected to cost.
     pub cost: UsdPerHour,
     /// How many nodes.
     pub nodes: usize,
@@ -192,10 +208,11 @@ pub struct Plan {
     pub unmet: Vec<UnmetPreference>,
     /// Sum of the nodes' costs.
     pub cost: UsdPerHour,
+    /// What interruptions of the nodes are expected to cost beyond that.
+    pub interruptions: UsdPerHour,
     /// What the unmet preferences are worth: [`UnmetPreference::worth`] for each of their pods.
     pub forgone: UsdPerHour,
-    /// No plan that places the same pods under the same rules has a smaller sum of cost and forgone worth; rounded down to a
-    /// micro-dollar.
+    /// No plan that places the same pods under the same rules has a smaller [`value`](Self::value); rounded down to a micro-dollar.
     pub bound: UsdPerHour,
     /// First-fit on the same input.
     pub first_fit: FirstFitOutcome,
@@ -204,11 +221,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `(value - bound) / value` where the value is cost and forgone worth together: the largest share of it that a better plan could
-    /// still save. 0 for an empty plan.
+    /// What the plan is the least of: cost, interruptions and forgone worth together.
+    #[must_use]
+    pub fn value(&self) -> UsdPerHour {
+        self.cost + self.interruptions + self.forgone
+    }
+
+    /// `(value - bound) / value`: the largest share of the value that a better plan could still save. 0 for an empty plan.
     #[must_use]
     pub fn gap(&self) -> f64 {
-        let value = self.cost + self.forgone;
+        let value = self.value();
         if value == UsdPerHour::ZERO { 0.0 } else { (value - self.bound).dollars() / value.dollars() }
     }
 }

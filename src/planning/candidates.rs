@@ -15,8 +15,8 @@ use crate::planning::supply::{Supply, Template};
 /// Offerings of one node at most: what the AWS provider sends in one CreateFleet call (v1.15.1, `MaxInstanceTypes`).
 pub const MOST_CANDIDATES: usize = 60;
 
-/// How much dearer than the chosen offering's instance a candidate may be, in percent of it. More, and a stock-out may cost
-/// what the plan saved; less, and there is nothing left to fall back on. `minValues` may force dearer ones.
+/// How much dearer than the chosen offering's instance a candidate may be, both with interruptions, in percent of it. More, and a
+/// stock-out may cost what the plan saved; less, and there is nothing left to fall back on. `minValues` may force dearer ones.
 pub const PRICE_TOLERANCE_PERCENT: i64 = 20;
 
 /// What a node has to hold: the template, the scopes of its pods (ascending, each once) and their requests by dimension.
@@ -40,7 +40,7 @@ impl<'a> Holders<'a> {
     pub(super) fn new(supply: &'a Supply, demand: &'a Demand) -> Self {
         let by_cost = |template: &Template| {
             let mut offers: Vec<usize> = (0..template.offers.len()).collect();
-            offers.sort_by_key(|&offer| (template.offers[offer].price, offer));
+            offers.sort_by_key(|&offer| (template.offers[offer].expected(), offer));
             offers
         };
         let rooms = |template: &Template| {
@@ -118,14 +118,14 @@ impl<'a> Holders<'a> {
         if template.reservation(chosen).is_some() {
             return vec![chosen];
         }
-        let price = template.offers[chosen].price;
+        let price = template.offers[chosen].expected();
         let dearest = tolerated(price);
         let mut cover = Cover::new(template);
         cover.add(chosen);
         let mut needed = vec![chosen];
         let mut near = Vec::new();
         for offer in self.of(load) {
-            let at = template.offers[offer].price;
+            let at = template.offers[offer].expected();
             if cover.is_complete() && (at > dearest || needed.len() + near.len() >= MOST_CANDIDATES) {
                 break;
             }
@@ -141,7 +141,7 @@ impl<'a> Holders<'a> {
         }
         near.truncate(MOST_CANDIDATES.saturating_sub(needed.len()));
         needed.extend(near);
-        needed[1..].sort_by_key(|&offer| (template.offers[offer].price, offer));
+        needed[1..].sort_by_key(|&offer| (template.offers[offer].expected(), offer));
         needed
     }
 }

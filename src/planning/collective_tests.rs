@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
 use crate::domain::collective::Portion;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
@@ -51,7 +52,7 @@ fn on_spot(planned: &Planned) -> BTreeMap<(String, String), usize> {
 }
 
 fn violations(cluster: &ClusterView, planned: &Planned) -> Vec<Violation> {
-    verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations
+    verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations
 }
 
 #[test]

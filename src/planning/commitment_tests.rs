@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
 use crate::domain::commitment::{Commitment, Commitments, Covers, Rates};
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::StopReason;
@@ -62,7 +63,7 @@ pub(super) fn with_bought(cluster: &mut ClusterView, bought: &[Bought]) {
 
 fn solved(cluster: &ClusterView) -> Planned {
     let planned = planned_within(cluster, 2_000_000);
-    assert_eq!(verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations, []);
+    assert_eq!(verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations, []);
     planned
 }
 
@@ -153,12 +154,12 @@ fn the_verifier_sees_what_is_not_paid() {
         change(&mut plan);
         plan.cost = plan.nodes.iter().map(crate::domain::plan::PlannedNode::cost).sum();
         plan.bound = UsdPerHour::ZERO;
-        verify(&cluster, &catalog(), &plan, &|_| UsdPerHour::ZERO).violations
+        verify(&cluster, &catalog(), &plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations
     };
     let name = || "c-0".to_owned();
     let misstated = Violation::CoverMisstated { node: at, commitment: name() };
-    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].saved = UsdPerHour::from_micros(100_010)), [misstated.clone()]);
-    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 40_000), [misstated.clone()]);
+    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].saved = UsdPerHour::from_micros(100_010)), vec![misstated.clone()]);
+    assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 40_000), vec![misstated.clone()]);
     let too_much = Violation::CommitmentExceeded { commitment: name(), drawn: 70_000, left: 60_000 };
     assert_eq!(broken(&|plan| plan.nodes[at].covers[0].drawn = 70_000), [misstated.clone(), too_much]);
     // Spot is never covered.

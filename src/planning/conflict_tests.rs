@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use crate::domain::allocatable;
 use crate::domain::cluster::ClusterView;
 use crate::domain::instance_settings::InstanceSettings;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
@@ -190,7 +191,7 @@ fn without(spec: &mut PodSpec, term: &Term) {
 }
 
 fn sound(cluster: &ClusterView, plan: &Plan) -> bool {
-    let verdict = verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO);
+    let verdict = verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE);
     // What was sent with the plan's nodes before is not at issue, nor are sums and what the plan says of preferences.
     let at_issue = |violation: &&Violation| {
         !matches!(

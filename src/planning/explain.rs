@@ -124,7 +124,7 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
         *counts.entry(planned.demand.class_of[pod]).or_default() += 1;
     }
     let load = holders.load(origin.template, origin.offer, counts.into_iter());
-    let chosen_cost = made.cost();
+    let chosen_cost = made.expected();
     let difference =
         |offer: usize| Difference { offering: template.candidate(offer), per_hour: template.cost(offer) - chosen_cost };
     let chosen_type = template.offers[origin.offer].of_type;
@@ -137,7 +137,7 @@ pub fn explain_node(cluster: &ClusterView, planned: &Planned, node: usize) -> Op
     let candidates = made
         .candidates
         .iter()
-        .map(|offering| Difference { offering: offering.clone(), per_hour: offering.price - made.offering.price })
+        .map(|offering| Difference { offering: offering.clone(), per_hour: offering.expected() - made.offering.expected() })
         .collect();
     let mut binding: Vec<String> = utilisation.first().map(fullest).into_iter().collect();
     binding.extend(paid_by(cluster, made));
@@ -187,7 +187,7 @@ fn nearest_cheaper(
     holders: &mut Holders<'_>,
 ) -> Option<String> {
     let template = &planned.supply.templates[origin.template];
-    let chosen_cost = node.cost();
+    let chosen_cost = node.expected();
     let dimensions = &planned.demand.dimensions;
     // The worst resource of an offer: its lack in millionths of what the pods ask for, its lack, its dimension.
     let lacks = |offer: usize| {
@@ -226,7 +226,7 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             .collect();
         for (offer, sold) in template.offers.iter().enumerate() {
             let found = (template.cost(offer), number, offer);
-            if large_enough[sold.of_type] && found.0 < node.cost() {
+            if large_enough[sold.of_type] && found.0 < node.expected() {
                 let kept = cheapest.entry(&template.name).or_insert(found);
                 *kept = found.min(*kept);
             }
@@ -239,7 +239,7 @@ fn closed_doors(cluster: &ClusterView, planned: &Planned, node: &PlannedNode, lo
             "{} of NodePool {} would save ${} per hour, but {}",
             described(template, offer),
             template.name,
-            node.cost() - cost,
+            node.expected() - cost,
             closed_by(cluster, node, here, template, offer, &left)
         )
     });

@@ -8,6 +8,7 @@ use crate::domain::catalog::{Catalog, Provenance, Source};
 use crate::domain::cluster::ClusterView;
 use crate::domain::instance_type::tests::sold;
 use crate::domain::instance_type::{Architecture, Device, InstanceType};
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::{EvictionThreshold, NodeClass};
 use crate::domain::node_pool::{NodeClassRef, NodePool};
@@ -152,6 +153,7 @@ pub(super) fn planned_within(cluster: &ClusterView, work: u64) -> Planned {
     let costs = CostModel {
         volumes: false,
         fee_per_node: UsdPerHour::ZERO,
+        interruptions: InterruptionCosts::NONE,
         preferences: PreferencePolicy::Priced { premium_per_mille: 500 },
     };
     plan(cluster, &catalog(), &costs, &config, &|| Duration::ZERO, &mut |_| {}).expect("the clusters of tests are sound")

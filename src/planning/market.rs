@@ -154,6 +154,7 @@ impl Market {
             .map(|(t, offerings, overlays)| {
                 let mut offers: Vec<MarketOffer> = offerings
                     .iter()
+                    .filter(|o| o.available)
                     .filter_map(|o| {
                         let cell = *number.get(&(o.zone.as_str(), o.capacity_type, None))?;
                         Some(MarketOffer { cell, price: o.price, price_kind: o.price_kind })

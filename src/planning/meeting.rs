@@ -42,7 +42,7 @@ pub fn price_unmet(
     dearest.sort_by_key(|&at| (std::cmp::Reverse(worth(&planned.plan.unmet[at])), at));
     let work: u64 = planned.tiers.iter().map(|tier| tier.work).sum();
     let config = SolveConfig { work_limit: Some((work * WORK_PER_MILLE / 1_000).max(LEAST_WORK)), ..config.clone() };
-    let value = planned.plan.cost + planned.plan.forgone;
+    let value = planned.plan.value();
     for at in dearest.into_iter().take(MOST_PRICED) {
         if config.deadline.is_some_and(|deadline| clock() >= deadline) {
             break;
@@ -55,7 +55,7 @@ pub fn price_unmet(
         } else {
             // What the plan forgoes with this preference is no cost of meeting it.
             let now = value - worth(of);
-            MeetingCost::AtMost((with.plan.cost + with.plan.forgone - now).max(UsdPerHour::ZERO))
+            MeetingCost::AtMost((with.plan.value() - now).max(UsdPerHour::ZERO))
         };
         planned.plan.unmet[at].meeting = Some(meeting);
     }

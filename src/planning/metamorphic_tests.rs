@@ -9,6 +9,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::instance_type::Architecture;
 use crate::domain::instance_type::tests::sold;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::pod::PodSpec;
@@ -27,7 +28,7 @@ const ZONE: (&str, &str) = ("us-east-1b", "eu-west-9a");
 fn planned_on(cluster: &ClusterView, catalog: &Catalog) -> Planned {
     let config = SolveConfig { gap: 0.0, work_limit: Some(20_000), deadline: None, seed: 1 };
     let preferences = PreferencePolicy::Priced { premium_per_mille: 500 };
-    let costs = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, preferences };
+    let costs = CostModel { volumes: false, fee_per_node: UsdPerHour::ZERO, interruptions: InterruptionCosts::NONE, preferences };
     plan(cluster, catalog, &costs, &config, &|| Duration::ZERO, &mut |_| {}).expect("the clusters of tests are sound")
 }
 

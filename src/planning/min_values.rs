@@ -139,7 +139,7 @@ fn usable(template: &Template, offers: &FixedBitSet) -> impl Iterator<Item = usi
 /// `None` for a type that has no offer there or no support small enough for one launch request.
 pub(super) fn supported_rooms(template: &Template, offers: &FixedBitSet, rooms: &[Vec<i64>]) -> Vec<Option<Vec<i64>>> {
     let mut cheapest: Vec<usize> = usable(template, offers).collect();
-    cheapest.sort_by_key(|&offer| (template.offers[offer].price, offer));
+    cheapest.sort_by_key(|&offer| (template.offers[offer].expected(), offer));
     // Of the offers of one type that stand for the same values, the cheapest is enough.
     let mut known = BTreeSet::new();
     cheapest.retain(|&offer| {

@@ -61,6 +61,8 @@ mod conflict_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod interruption_tests;
+#[cfg(test)]
 mod metamorphic_tests;
 #[cfg(test)]
 mod oracle;

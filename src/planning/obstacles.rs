@@ -330,7 +330,7 @@ impl<'a> Draft<'a> {
         template.limits.get(&resource)?;
         let left = left(&Row::limit(node_pool, &resource));
         let mut dear = FixedBitSet::with_capacity(template.offers.len());
-        dear.extend((0..template.offers.len()).filter(|&offer| template.cost(offer).micros() > left));
+        dear.extend((0..template.offers.len()).filter(|&offer| template.paid(offer).micros() > left));
         (!dear.is_clear()).then(|| (self.number(Obstacle::Limit { node_pool, resource }), dear))
     }
 

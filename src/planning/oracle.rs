@@ -9,6 +9,7 @@ use crate::domain::allocatable;
 use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::commitment::Usage;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::NodeClass;
 use crate::domain::plan::{
@@ -105,6 +106,7 @@ pub(super) fn for_sale(cluster: &ClusterView, catalog: &Catalog) -> Vec<Candidat
             capacity_type: offering.capacity_type,
             price: offering.price,
             price_kind: offering.price_kind,
+            interruptions: UsdPerHour::ZERO,
             reservation: None,
         }));
     }
@@ -114,6 +116,7 @@ pub(super) fn for_sale(cluster: &ClusterView, catalog: &Catalog) -> Vec<Candidat
         capacity_type: CapacityType::Reserved,
         price: UsdPerHour::ZERO,
         price_kind: PriceKind::Listed,
+        interruptions: UsdPerHour::ZERO,
         reservation: Some(reservation.id.clone()),
     }));
     made
@@ -244,8 +247,18 @@ fn plan(cluster: &ClusterView, catalog: &Catalog, class: &NodeClass, nodes: &[(V
     let left = (0..cluster.pods.len()).filter(|pod| !placed(pod));
     let why = |pod| UnplacedPod { pod, why: WhyLeft::NotFound, reasons: vec!["it is left".to_owned()], remedies: Vec::new() };
     let unplaced = left.map(why).collect();
-    let (unmet, forgone) = (Vec::new(), UsdPerHour::ZERO);
-    Plan { nodes, existing, unplaced, unmet, cost, forgone, bound: UsdPerHour::ZERO, first_fit, stopped_by: StopReason::Optimal }
+    Plan {
+        nodes,
+        existing,
+        unplaced,
+        unmet: Vec::new(),
+        cost,
+        interruptions: UsdPerHour::ZERO,
+        forgone: UsdPerHour::ZERO,
+        bound: UsdPerHour::ZERO,
+        first_fit,
+        stopped_by: StopReason::Optimal,
+    }
 }
 
 /// What a plan that keeps every rule costs and forgoes. It is to place every pod, in whatever order they come, where the worth of soft
@@ -266,8 +279,8 @@ fn judged(
     };
     plan.unmet = unmet_preferences(cluster, catalog, &plan).into_iter().map(of_rule).collect();
     plan.forgone = plan.unmet.iter().map(|of| of.worth * i64::from(of.pods)).sum();
-    let value = plan.cost + plan.forgone;
-    let violations = verify(cluster, catalog, &plan, &|_| UsdPerHour::ZERO).violations;
+    let value = plan.value();
+    let violations = verify(cluster, catalog, &plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     if worth.is_none() {
         // A pod by itself cannot keep what it asks of others.
         let between_pods = |violation: &_| {

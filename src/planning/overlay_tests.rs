@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::catalog::PriceKind;
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::tests::reservation;
@@ -28,7 +29,7 @@ fn to(micros: i64) -> Option<PriceChange> {
 }
 
 fn violations(cluster: &ClusterView, plan: &Plan) -> Vec<Violation> {
-    verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO).violations
+    verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations
 }
 
 /// The sound plan of `cluster`.

@@ -169,7 +169,7 @@ pub(super) fn once(
         let mut made = assembly::finish(cluster, &mut holders, bought, if tiers.is_empty() { &nobody } else { &tied });
         assembly::cover(&mut now.supply, &cluster.commitments, &mut made);
         let (made, origins): (Vec<PlannedNode>, Vec<NodeOrigin>) = made.into_iter().unzip();
-        effort.cost += made.iter().map(|node| node.cost().micros()).sum::<i64>();
+        effort.cost += made.iter().map(|node| node.expected().micros()).sum::<i64>();
         effort.bound += solved.bound;
         tiers.push(solved);
         now = now.after(cluster, catalog, (&made, &origins), &used, costs.preferences, left.last);
@@ -181,13 +181,18 @@ pub(super) fn once(
     let existing = assembly::joined(existing);
     let (nodes, origins) = assembly::sorted(nodes);
     let cost: UsdPerHour = nodes.iter().map(PlannedNode::cost).sum();
+    let interruptions: UsdPerHour = nodes.iter().map(|node| node.offering.interruptions).sum();
     let unmet = unmet::preferences(cluster, &supply, &demand, (&nodes, &origins), &existing);
     let forgone = unmet.iter().map(|of| of.worth * i64::from(of.pods)).sum();
-    let bound = bound.min(cost + forgone);
-    // Sizing a node down may close the gap after the engine stopped.
-    let stopped_by = if bound == cost + forgone { StopReason::Optimal } else { stop_reason(&tiers) };
     let first_fit = first_fit(&tiers, left.len());
-    let plan = Plan { nodes, existing, unplaced: Vec::new(), unmet, cost, forgone, bound, first_fit, stopped_by };
+    let stopped_by = stop_reason(&tiers);
+    let mut plan =
+        Plan { nodes, existing, unplaced: Vec::new(), unmet, cost, interruptions, forgone, bound, first_fit, stopped_by };
+    plan.bound = bound.min(plan.value());
+    // Sizing a node down may close the gap after the engine stopped.
+    if plan.bound == plan.value() {
+        plan.stopped_by = StopReason::Optimal;
+    }
     let mut planned = Planned { plan, tiers, supply, demand, origins };
     planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
     Ok(planned)

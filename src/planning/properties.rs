@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
@@ -82,7 +83,7 @@ fn quickly(cluster: &ClusterView) -> Planned {
 }
 
 fn violations(cluster: &ClusterView, plan: &crate::domain::plan::Plan) -> Vec<Violation> {
-    verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO).violations
+    verify(cluster, &catalog(), plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations
 }
 
 proptest! {

@@ -72,7 +72,7 @@ pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn 
 
 /// What a plan is measured by: pods left, then dollars.
 fn value(plan: &Plan) -> (usize, UsdPerHour) {
-    (plan.unplaced.len(), plan.cost + plan.forgone)
+    (plan.unplaced.len(), plan.value())
 }
 
 struct Rounds<'a> {
@@ -113,8 +113,8 @@ impl Rounds<'_> {
     fn with_bound(&self, mut made: Planned) -> Planned {
         let own = unplaced(&made.plan);
         let known = self.bounds.iter().filter(|(left, _)| *left == own).map(|(_, bound)| *bound).max();
-        made.plan.bound = known.unwrap_or(UsdPerHour::ZERO).min(made.plan.cost + made.plan.forgone);
-        if made.plan.bound == made.plan.cost + made.plan.forgone {
+        made.plan.bound = known.unwrap_or(UsdPerHour::ZERO).min(made.plan.value());
+        if made.plan.bound == made.plan.value() {
             made.plan.stopped_by = StopReason::Optimal;
         } else if made.plan.gap() > self.left.gap && made.plan.stopped_by < StopReason::WorkLimit {
             // What was reached was reached for a program that says more than the rules do.

@@ -85,6 +85,16 @@ pub struct TemplateOffer {
     pub price: UsdPerHour,
     /// Where the price comes from.
     pub price_kind: PriceKind,
+    /// What interruptions are expected to cost beyond the price.
+    pub interruptions: UsdPerHour,
+}
+
+impl TemplateOffer {
+    /// What offers of one template are compared by: price and interruptions.
+    #[must_use]
+    pub fn expected(&self) -> UsdPerHour {
+        self.price + self.interruptions
+    }
 }
 
 /// A NodePool with every label fixed that instance type and offering do not decide.
@@ -191,9 +201,15 @@ impl Template {
         &self.market.cells[self.offers[offer].cell]
     }
 
-    /// Everything that a node of `offer` costs.
+    /// What a node of `offer` costs the plan: what is paid for it, and what its interruptions are expected to cost.
     #[must_use]
     pub fn cost(&self, offer: usize) -> UsdPerHour {
+        self.offers[offer].expected() + self.overhead
+    }
+
+    /// What is paid for a node of `offer`: what a limit on dollars counts.
+    #[must_use]
+    pub fn paid(&self, offer: usize) -> UsdPerHour {
         self.offers[offer].price + self.overhead
     }
 
@@ -207,6 +223,7 @@ impl Template {
             capacity_type: cell.capacity_type,
             price: sold.price,
             price_kind: sold.price_kind,
+            interruptions: sold.interruptions,
             reservation: cell.reservation.as_ref().map(|reservation| reservation.id.clone()),
         }
     }
@@ -239,7 +256,7 @@ impl Template {
     /// What a node of `offer` takes of the limit on `resource`.
     #[must_use]
     pub fn limit_usage(&self, offer: usize, resource: &str) -> i64 {
-        limit_usage(self.capacity(self.offers[offer].of_type), self.cost(offer), resource)
+        limit_usage(self.capacity(self.offers[offer].of_type), self.paid(offer), resource)
     }
 
     /// What a node of `offer`, to be bought, takes of a limit, a reservation or a Spot pool.
@@ -282,11 +299,11 @@ impl Template {
     }
 }
 
-/// What one node of `capacity` takes of a NodePool's limit on `resource`.
-pub(super) fn limit_usage(capacity: &Resources, cost: UsdPerHour, resource: &str) -> i64 {
+/// What one node of `capacity`, for which `paid` is paid, takes of a NodePool's limit on `resource`.
+pub(super) fn limit_usage(capacity: &Resources, paid: UsdPerHour, resource: &str) -> i64 {
     match resource {
         ResourceName::NODES => 1,
-        ResourceName::COST => cost.micros(),
+        ResourceName::COST => paid.micros(),
         _ => capacity.get(resource),
     }
 }
@@ -362,7 +379,8 @@ impl Supply {
                     capped: Vec::new(),
                     draws: Vec::new(),
                 };
-                fill(&mut template, pool, rooms);
+                let interruptions = |name: &str, cell: &Cell| costs.interruptions(node_class, name, cell.capacity_type);
+                fill(&mut template, pool, rooms, &interruptions);
                 if node_class.ami_family.windows_build().is_none() {
                     template.find_draws(&cluster.commitments);
                 }
@@ -434,8 +452,8 @@ fn min_values(requirements: &Requirements) -> Vec<(String, u32)> {
     requirements.iter().filter_map(|(key, wanted)| Some((key.to_owned(), wanted.min_values?))).collect()
 }
 
-/// Finds the types and offerings of `template`.
-fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>) {
+/// Finds the types and offerings of `template`; `interruptions` says what those of a type in a cell are expected to cost.
+fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>, interruptions: &dyn Fn(&str, &Cell) -> UsdPerHour) {
     let market = Arc::clone(&template.market);
     let (types, mut cells) = market.satisfying(&template.requirements);
     if !template.min_values.is_empty() {
@@ -453,6 +471,7 @@ fn fill(template: &mut Template, pool: &NodePool, rooms: &mut Rooms<'_>) {
             cell: offer.cell,
             price: offer.price,
             price_kind: offer.price_kind,
+            interruptions: interruptions(&market.types[number].name, &market.cells[offer.cell]),
         }));
         template.types.push(TemplateType {
             in_market: number,

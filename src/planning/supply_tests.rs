@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::domain::catalog::CapacityType;
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_class::CapacityReservation;
@@ -47,7 +48,7 @@ pub(super) fn with_reservations(cluster: &mut ClusterView, reserved: &[Reserved]
 
 fn solved(cluster: &ClusterView) -> Planned {
     let planned = planned_within(cluster, 100_000);
-    let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     assert_eq!(violations, []);
     planned
 }

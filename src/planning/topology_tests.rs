@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::collective::{Portion, WorkloadRules};
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node::{BoundPod, Node, NodeState};
@@ -65,7 +66,7 @@ fn solved(pods: &[(usize, PodSpec)]) -> (ClusterView, Planned) {
 
 /// The plan keeps every rule, and its pods can be bound in the orders forwards and backwards, and in some at random.
 pub(super) fn check(cluster: &ClusterView, planned: &Planned) -> Result<(), TestCaseError> {
-    let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let violations = verify(cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     prop_assert!(violations.is_empty(), "{violations:?}");
     let forwards: Vec<usize> = (0..cluster.pods.len()).collect();
     let backwards: Vec<usize> = forwards.iter().rev().copied().collect();
@@ -249,7 +250,7 @@ fn pods_go_where_their_volumes_are() {
     let elsewhere = planned.plan.nodes.iter_mut().find(|node| node.offering.zone == "us-east-1b").expect("a node in b");
     elsewhere.offering.zone = "us-east-1a".to_owned();
     elsewhere.candidates = vec![elsewhere.offering.clone()];
-    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     assert!(found.iter().any(|of| matches!(of, Violation::Volume { .. })), "{found:?}");
 }
 
@@ -260,7 +261,7 @@ fn a_node_has_no_more_volumes_than_it_can() {
     assert_eq!(planned.plan.nodes.len(), 3, "12 volumes each, and 23 on a node");
     let taken = planned.plan.nodes[0].pods.remove(0);
     planned.plan.nodes[1].pods.push(taken);
-    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     let attachments =
         |of: &Violation| matches!(of, Violation::Overcommitted { resource, .. } if resource.starts_with("attachable"));
     assert!(found.iter().any(attachments), "{found:?}");
@@ -275,7 +276,7 @@ fn pods_of_one_claim_are_in_one_zone() {
     let moved = &mut planned.plan.nodes[0];
     moved.offering.zone = "us-east-1a".to_owned();
     moved.candidates = vec![moved.offering.clone()];
-    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO).violations;
+    let found = verify(&cluster, &catalog(), &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     let split = |of: &Violation| matches!(of, Violation::ClaimInSeveralDomains { .. });
     assert!(found.iter().any(split), "{found:?}");
 }
@@ -293,7 +294,7 @@ fn volumes_of_running_pods_count() {
     let mut broken = planned.plan.clone();
     broken.nodes.clear();
     broken.existing[0].pods = vec![0, 1, 2];
-    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO).violations;
+    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     let overfull = |of: &Violation| matches!(of, Violation::ExistingNodeOvercommitted { resource, .. } if resource.starts_with("attachable"));
     assert!(found.iter().any(overfull), "{found:?}");
 }
@@ -345,7 +346,7 @@ fn ports_of_daemon_sets_are_taken() {
     broken.unplaced.clear();
     broken.existing[0].pods.push(0);
     broken.existing[0].pods.sort_unstable();
-    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO).violations;
+    let found = verify(&cluster, &catalog(), &broken, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE).violations;
     assert!(found.iter().any(|of| matches!(of, Violation::HostPort { .. })), "{found:?}");
 }
 

@@ -13,6 +13,7 @@ mod collective;
 mod commitments;
 mod concrete;
 mod existing;
+mod interruptions;
 mod preferences;
 mod reservations;
 mod topology;
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::InterruptionCosts;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_pool::NodePool;
 use crate::domain::plan::{Candidate, Plan, PlannedNode};
@@ -53,9 +55,15 @@ impl Verdict {
     }
 }
 
-/// Checks `plan` against the cluster and the catalog that it was made for.
+/// Checks `plan` against the cluster, the catalog and the costs beside its prices that it was made for.
 #[must_use]
-pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: Overhead<'_>) -> Verdict {
+pub fn verify(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    plan: &Plan,
+    overhead: Overhead<'_>,
+    interruptions: &InterruptionCosts,
+) -> Verdict {
     let site = Site::new(cluster, catalog);
     let mut found = Vec::new();
     check_placements(cluster, plan, &mut found);
@@ -101,8 +109,9 @@ pub fn verify(cluster: &ClusterView, catalog: &Catalog, plan: &Plan, overhead: O
     if plan.cost != cost {
         found.push(Violation::CostMisstated { stated: plan.cost, sum: cost });
     }
-    if plan.bound > cost + plan.forgone {
-        found.push(Violation::BoundAboveCost { bound: plan.bound, cost: cost + plan.forgone });
+    let value = cost + interruptions::check(&site, plan, interruptions, &mut found) + plan.forgone;
+    if plan.bound > value {
+        found.push(Violation::BoundAboveCost { bound: plan.bound, cost: value });
     }
     Verdict { violations: found, cost }
 }
@@ -159,6 +168,9 @@ fn check_price(
         found.push(Violation::UnknownOffering { node, offering: violation::describe(stated) });
         return None;
     };
+    if !site.is_available(stated) {
+        found.push(Violation::Unavailable { node, offering: violation::describe(stated) });
+    }
     if (listed, kind) != (stated.price, stated.price_kind) {
         let offering = violation::describe(stated);
         found.push(Violation::PriceMisstated { node, offering, stated: stated.price, listed });

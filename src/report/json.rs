@@ -12,6 +12,7 @@ use super::summary::CommitmentUse;
 use super::{Report, summary};
 use crate::domain::catalog::{CapacityType, PriceKind};
 use crate::domain::commitment::{Cover, Pool};
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
 use crate::domain::node_overlay::evaluation::Overlays;
 use crate::domain::plan::{Candidate, MeetingCost, PlannedNode, UnmetPreference};
@@ -48,12 +49,15 @@ pub struct PlanDocument {
     pub commitments: Vec<CommitmentDocument>,
     /// Dollars per hour of all nodes.
     pub cost: f64,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
     /// Dollars per hour that the unmet preferences are worth.
     #[serde(default)]
     pub forgone: f64,
-    /// Dollars per hour that no plan's `cost` and `forgone` together can beat.
+    /// Dollars per hour that no plan's `cost`, `interruptions` and `forgone` together can beat.
     pub bound: f64,
-    /// `(cost + forgone - bound) / (cost + forgone)`, 0 for an empty plan.
+    /// `(value - bound) / value` where `value` is that sum, 0 for an empty plan.
     pub gap: f64,
     /// `optimal`, `gapReached`, `workLimit` or `deadline`.
     pub stopped_by: String,
@@ -100,6 +104,9 @@ pub struct NodeDocument {
     pub covers: Vec<CoverDocument>,
     /// `price` + `overhead`, less what commitments pay.
     pub cost: f64,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
     /// `namespace/name`.
     pub pods: Vec<String>,
     /// Labels that the plan fixes because the NodePool leaves them open.
@@ -163,6 +170,9 @@ pub struct CandidateDocument {
     pub price: f64,
     /// `listed`, `estimate`, `overlay` (what a NodeOverlay says, or makes of a listed price) or `overlaidEstimate`.
     pub price_kind: String,
+    /// Dollars per hour that interruptions are expected to cost beyond that.
+    #[serde(default)]
+    pub interruptions: f64,
 }
 
 /// A node that exists and takes pods.
@@ -232,6 +242,9 @@ pub struct CostModelDocument {
     pub root_volumes: bool,
     /// Dollars per hour.
     pub fee_per_node: f64,
+    /// Dollars for each interruption of a Spot instance.
+    #[serde(default)]
+    pub interruption_cost: f64,
 }
 
 /// Where the prices come from.
@@ -266,6 +279,7 @@ impl PlanDocument {
             overhead: node.overhead.dollars(),
             covers: node.covers.iter().map(|of| cover(report, of)).collect(),
             cost: node.cost().dollars(),
+            interruptions: node.offering.interruptions.dollars(),
             pods: node.pods.iter().map(|&pod| name(pod)).collect(),
             labels: node.labels.clone(),
             requests: quantities(&node.requests),
@@ -298,6 +312,7 @@ impl PlanDocument {
             unmet: plan.unmet.iter().map(|of| unmet(report, of, name(of.pod))).collect(),
             commitments: summary::commitment_uses(report).iter().map(commitment).collect(),
             cost: plan.cost.dollars(),
+            interruptions: plan.interruptions.dollars(),
             forgone: plan.forgone.dollars(),
             bound: plan.bound.dollars(),
             gap: plan.gap(),
@@ -308,7 +323,11 @@ impl PlanDocument {
                 nodes: plan.first_fit.nodes,
                 unplaced: plan.first_fit.unplaced,
             },
-            cost_model: CostModelDocument { root_volumes: report.root_volumes, fee_per_node: report.fee_per_node.dollars() },
+            cost_model: CostModelDocument {
+                root_volumes: report.root_volumes,
+                fee_per_node: report.fee_per_node.dollars(),
+                interruption_cost: report.restart_cost.dollars(),
+            },
             prices: PricesDocument {
                 source: report.catalog.provenance.on_demand.origin.clone(),
                 as_of: report.catalog.prices_as_of.clone(),
@@ -330,6 +349,12 @@ impl PlanDocument {
     #[must_use]
     pub fn fee_per_node(&self) -> Option<UsdPerHour> {
         reading::money(self.cost_model.fee_per_node)
+    }
+
+    /// What one interruption costs, to the micro-dollar.
+    #[must_use]
+    pub fn restart_cost(&self) -> Option<RestartCost> {
+        reading::money(self.cost_model.interruption_cost).and_then(|cost| RestartCost::from_micros(cost.micros()))
     }
 }
 
@@ -369,6 +394,7 @@ fn candidate(candidate: &Candidate) -> CandidateDocument {
         reservation: candidate.reservation.clone(),
         price: candidate.price.dollars(),
         price_kind: price_kind(candidate.price_kind).to_owned(),
+        interruptions: candidate.interruptions.dollars(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use super::summary;
+use crate::domain::interruption::RestartCost;
 use crate::domain::resources::ResourceName;
 
 /// The plan as Markdown. Ends with a line feed.
@@ -22,17 +23,24 @@ pub fn render(report: &Report<'_>) -> String {
         summary::dollars(plan.cost),
         summary::per_month(plan.cost)
     );
+    let with_interruptions = report.restart_cost > RestartCost::ZERO;
     if !groups.is_empty() {
-        let _ = writeln!(text, "| NodePool | Instance type | Zone | Capacity | Nodes | Pods | CPU | Memory | $/h each | $/h |");
-        let _ = writeln!(text, "|---|---|---|---|--:|--:|--:|--:|--:|--:|");
+        let (title, line) = if with_interruptions { (" Interruptions $/h |", "--:|") } else { ("", "") };
+        let _ = writeln!(
+            text,
+            "| NodePool | Instance type | Zone | Capacity | Nodes | Pods | CPU | Memory | $/h each | $/h |{title}"
+        );
+        let _ = writeln!(text, "|---|---|---|---|--:|--:|--:|--:|--:|--:|{line}");
     }
     for group in &groups {
         let node = group.sample;
         // A star would make the cell italic.
         let mark = group.mark().replace('*', "\\*");
+        let interruptions =
+            if with_interruptions { format!(" {} |", summary::dollars(group.interruptions())) } else { String::new() };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {mark}{} | {mark}{} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {mark}{} | {mark}{} |{interruptions}",
             node.node_pool,
             node.offering.instance_type,
             node.offering.zone,
@@ -57,6 +65,9 @@ pub fn render(report: &Report<'_>) -> String {
     }
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         let _ = writeln!(text, "{}{sentence}", if at == 0 { "- **Wishes**: " } else { "  - " });
+    }
+    if let Some(sentence) = summary::interruptions(report) {
+        let _ = writeln!(text, "- **Interruptions** {sentence}");
     }
     let _ = writeln!(text, "- **Proof**: {}", summary::proof(report));
     let _ = writeln!(text, "- **First-fit** {}", summary::first_fit(report));

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::Plan;
 
@@ -34,4 +35,6 @@ pub struct Report<'a> {
     pub root_volumes: bool,
     /// The fixed fee that is part of every node's cost.
     pub fee_per_node: UsdPerHour,
+    /// What one interruption costs.
+    pub restart_cost: RestartCost,
 }

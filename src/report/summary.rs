@@ -6,6 +6,7 @@ use super::Report;
 use crate::domain::catalog::{CapacityType, Catalog, PriceKind};
 use crate::domain::cluster::ClusterView;
 use crate::domain::commitment::{Covers, Pool};
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::{HOURS_PER_MONTH, UsdPerHour};
 use crate::domain::node_overlay::NodeOverlay;
 use crate::domain::node_overlay::evaluation::Overlays;
@@ -44,6 +45,12 @@ impl Group<'_> {
     pub fn cost(&self) -> UsdPerHour {
         // A plan has far fewer than 2^63 nodes.
         self.sample.cost() * i64::try_from(self.nodes).unwrap_or(i64::MAX)
+    }
+
+    /// What interruptions of all of them are expected to cost.
+    #[must_use]
+    pub fn interruptions(&self) -> UsdPerHour {
+        self.sample.offering.interruptions * i64::try_from(self.nodes).unwrap_or(i64::MAX)
     }
 
     /// What is put before the price.
@@ -168,8 +175,9 @@ pub fn proof(report: &Report<'_>) -> String {
     if plan.stopped_by == StopReason::Optimal {
         return "proven optimal: no plan under the same rules costs less".to_owned();
     }
+    let included = if report.restart_cost > RestartCost::ZERO { ", interruptions included" } else { "" };
     format!(
-        "no plan costs less than ${}/h, so at most {} could still be saved",
+        "no plan costs less than ${}/h{included}, so at most {} could still be saved",
         dollars(plan.bound),
         percent(plan.gap()).trim_start_matches('-')
     )
@@ -179,19 +187,30 @@ pub fn proof(report: &Report<'_>) -> String {
 #[must_use]
 pub fn first_fit(report: &Report<'_>) -> String {
     let yardstick = report.plan.first_fit;
-    let saved = yardstick.cost - report.plan.cost;
+    let saved = yardstick.cost - (report.plan.cost + report.plan.interruptions);
     let left = if yardstick.unplaced > report.plan.unplaced.len() {
         format!(" and leave {}", count(yardstick.unplaced, "pod"))
     } else {
         String::new()
     };
-    let bought = format!("would buy {} for ${}/h{left}", count(yardstick.nodes, "node"), dollars(yardstick.cost));
+    let included = if report.restart_cost > RestartCost::ZERO { " with interruptions" } else { "" };
+    let bought = format!("would buy {} for ${}/h{included}{left}", count(yardstick.nodes, "node"), dollars(yardstick.cost));
     if saved > UsdPerHour::ZERO {
         let share = percent(saved.dollars() / yardstick.cost.dollars());
         format!("{bought}; this plan saves ${}/h ({share}, {})", dollars(saved), per_month(saved))
     } else {
         bought
     }
+}
+
+/// What interruptions are expected to cost; `None` where they count as nothing.
+#[must_use]
+pub fn interruptions(report: &Report<'_>) -> Option<String> {
+    let is_spot = |node: &&PlannedNode| node.offering.capacity_type == CapacityType::Spot;
+    let nodes = count(report.plan.nodes.iter().filter(is_spot).count(), "Spot node");
+    let (sum, each) = (dollars(report.plan.interruptions), report.restart_cost.dollars());
+    (report.restart_cost > RestartCost::ZERO)
+        .then(|| format!("expected to cost ${sum}/h more, which nobody charges: {nodes}, ${each} for each interruption"))
 }
 
 /// Why and when the solver stopped.

@@ -7,18 +7,21 @@ use comfy_table::Table;
 use super::Report;
 use super::columns::{Style, aligned, paint};
 use super::summary::{self, Group};
+use crate::domain::interruption::RestartCost;
 use crate::domain::resources::{ATTACHMENTS, ResourceName, Resources};
 use crate::domain::volume::EBS_DRIVER;
 
 /// Spaces between columns, and where the terminal is narrow.
 const GAPS: [u16; 2] = [2, 1];
 /// Columns that a narrow terminal goes without, the first one first; extended resources go before them all.
-const DISPENSABLE: [&str; 4] = [EACH, MEMORY, CPU, NODE];
+const DISPENSABLE: [&str; 5] = [INTERRUPTIONS, EACH, MEMORY, CPU, NODE];
 
 const NODE: &str = "NODE";
 const CPU: &str = "CPU";
 const MEMORY: &str = "MEMORY";
 const EACH: &str = "$/H EACH";
+/// What interruptions are expected to cost beyond that, in dollars per hour; there only where they cost anything.
+const INTERRUPTIONS: &str = "INTERRUPTIONS";
 /// Columns of words; all others are numbers.
 const WORDS: [&str; 4] = ["NODEPOOL", "INSTANCE TYPE", "ZONE", "CAPACITY"];
 /// Unplaced pods are listed by workload; more than this many workloads are counted only.
@@ -59,6 +62,9 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
     for (at, sentence) in summary::unmet(report).iter().enumerate() {
         say(if at == 0 { "Wishes" } else { "" }, sentence);
     }
+    if let Some(sentence) = summary::interruptions(report) {
+        say("Interrupts", &sentence);
+    }
     say("Proof", &summary::proof(report));
     say("First-fit", &summary::first_fit(report));
     say("Stopped", &summary::stopped(report));
@@ -85,6 +91,8 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
         .collect();
     header.extend(extended.iter().map(|name| short_name(name)));
     header.extend([EACH, "$/H"].map(str::to_owned));
+    let with_interruptions = report.restart_cost > RestartCost::ZERO;
+    header.extend(with_interruptions.then(|| INTERRUPTIONS.to_owned()));
     let mut rows = vec![header];
     let (mut used, mut allocatable) = (Resources::new(), Resources::new());
     let mut pool = "";
@@ -104,6 +112,7 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
         ];
         row.extend(shares(&group.used, &group.allocatable, &extended));
         row.extend([node.cost(), group.cost()].map(|cost| format!("{mark}{}", summary::dollars(cost))));
+        row.extend(with_interruptions.then(|| summary::dollars(group.interruptions())));
         rows.push(row);
         pool = &node.node_pool;
     }
@@ -113,6 +122,7 @@ fn cells(groups: &[Group<'_>], report: &Report<'_>) -> Vec<Vec<String>> {
     total.extend([report.plan.nodes.len().to_string(), groups.iter().map(|group| group.pods).sum::<usize>().to_string()]);
     total.extend(shares(&used, &allocatable, &extended));
     total.extend([String::new(), format!("{mark}{}", summary::dollars(report.plan.cost))]);
+    total.extend(with_interruptions.then(|| summary::dollars(report.plan.interruptions)));
     rows.push(total);
     rows
 }

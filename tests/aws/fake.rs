@@ -1,4 +1,5 @@
-//! The fake AWS: one process for all tests of this binary, started by the first that needs it.
+//! The fake AWS: one process for all tests of this binary, started by the first that needs it. A test that runs itself again in another
+//! process names it there.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,8 +12,12 @@ use serde_json::Value;
 /// The process, which ends when the pipe to its standard input is closed: at the latest when this process ends.
 struct Server {
     port: u16,
-    _process: Child,
+    /// `None` where the process of another test has it.
+    _process: Option<Child>,
 }
+
+/// The variable that names the port of a fake that runs already.
+pub(crate) const PORT: &str = "FAKE_AWS_PORT";
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 
@@ -28,6 +33,9 @@ fn python() -> PathBuf {
 }
 
 fn start() -> Server {
+    if let Some(port) = std::env::var(PORT).ok().and_then(|port| port.parse().ok()) {
+        return Server { port, _process: None };
+    }
     let mut process = Command::new(python())
         .args(["-B".as_ref(), folder().join("server.py").as_os_str()])
         .stdin(Stdio::piped())
@@ -38,10 +46,11 @@ fn start() -> Server {
     let stdout = process.stdout.take().expect("it was asked for");
     BufReader::new(stdout).read_line(&mut line).expect("the fake AWS says something");
     let port = line.trim_end().strip_prefix("listening on ").and_then(|port| port.parse().ok());
-    Server { port: port.unwrap_or_else(|| panic!("the fake AWS did not start: {line:?}")), _process: process }
+    Server { port: port.unwrap_or_else(|| panic!("the fake AWS did not start: {line:?}")), _process: Some(process) }
 }
 
-fn port() -> u16 {
+/// Where the fake listens.
+pub(crate) fn port() -> u16 {
     SERVER.get_or_init(start).port
 }
 
@@ -65,6 +74,11 @@ impl Account {
     /// Lets these go wrong from now on; `fake/server.py` says how they are written.
     pub(crate) fn faults(&self, faults: &Value) {
         request("PUT", &format!("/_fake/faults/{}", self.key), &faults.to_string());
+    }
+
+    /// Lets Spot prices be so many times what they were at first.
+    pub(crate) fn spot_prices_times(&self, factor: u32) {
+        request("PUT", &format!("/_fake/spot/{}", self.key), &factor.to_string());
     }
 
     /// Lets go of answers that are held.

@@ -9,4 +9,5 @@ mod fake;
 mod faults;
 mod refreshes;
 mod run;
+mod source;
 mod writes;

@@ -60,8 +60,39 @@ fn a_catalog_that_does_not_exist() {
 }
 
 #[test]
+fn interruptions_without_usable_bands() {
+    let refused = |bands: &str| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let file = folder.path().join("bands.json");
+        std::fs::write(&file, bands).expect("the folder takes files");
+        let path = file.display().to_string();
+        let said = run(&["plan", "-f", "shop", "--interruption-cost", "0.02", "--interruption-bands", &path]);
+        refused(&said).replace(&path, "bands.json")
+    };
+    let ranges = r#"[{"index": 0, "label": "<5%", "max": 5}, {"index": 1, "label": ">5%", "max": 100}]"#;
+    let advisor = |regions: &str| format!("{{\"ranges\": {ranges}, \"spot_advisor\": {regions}}}");
+    let said = [
+        self::refused(&run(&["plan", "-f", "shop", "--interruption-cost", "0.02"])),
+        self::refused(&run(&["plan", "-f", "shop", "--interruption-bands", "missing.json"])),
+        refused(&advisor("{\"eu-west-1\": {}}")),
+        refused(&advisor("{\"us-east-1\": {\"Linux\": {\"m5.large\": {\"s\": 60, \"r\": 2}}}}")),
+        refused(&advisor("{\"us-east-1\": {\"Linux\": {\"m5.large\": {\"s\": 60}}}}")),
+        refused("m5.large,<5%\n"),
+    ];
+    assert_snapshot!(said.join("\n"));
+}
+
+#[test]
 fn numbers_out_of_range() {
-    for arguments in [["--gap", "nan"], ["--timeout", "0"], ["--fee-per-node", "NaN"], ["--work", "-1"], ["--seed", "x"]] {
+    let arguments = [
+        ["--gap", "nan"],
+        ["--timeout", "0"],
+        ["--fee-per-node", "NaN"],
+        ["--interruption-cost", "-1"],
+        ["--work", "-1"],
+        ["--seed", "x"],
+    ];
+    for arguments in arguments {
         let said = run(&[&["plan", "-f", "shop"], arguments.as_slice()].concat());
         assert!(refused(&said).starts_with("error: "), "{arguments:?}: {}", said.text());
     }

@@ -35,6 +35,9 @@ fn digest(plan: &Value) -> String {
         let reasons: Vec<String> = list(&left["reasons"]).iter().map(text).collect();
         let _ = writeln!(made, "unplaced {}: {}", text(&left["pod"]), reasons.join("; "));
     }
+    if plan["interruptions"].as_f64() > Some(0.0) {
+        let _ = writeln!(made, "interruptions {}", plan["interruptions"]);
+    }
     let _ = writeln!(made, "cost {} bound {} {}", plan["cost"], plan["bound"], text(&plan["stoppedBy"]));
     made
 }
@@ -45,9 +48,10 @@ fn every_scenario_has_the_plan_that_is_expected() {
     assert!(!found.is_empty());
     for folder in found {
         let name = folder.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-        let extra = std::fs::read_to_string(folder.join("arguments")).unwrap_or_default();
+        let extra = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let (of_plan, of_both) = (extra("arguments-of-plan"), extra("arguments"));
         let mut arguments = vec!["plan", "-f", ".", "-o", "json", "--gap", "0"];
-        arguments.extend(extra.lines());
+        arguments.extend(of_plan.lines().chain(of_both.lines()));
         let said = run_in(&folder, &arguments, "");
         assert!(said.code <= 1, "{name}: {}", said.text());
         let plan: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
@@ -57,7 +61,7 @@ fn every_scenario_has_the_plan_that_is_expected() {
         std::fs::write(&file, &said.stdout).expect("the folder can be written");
         let file = file.to_string_lossy();
         let mut arguments = vec!["verify", file.as_ref(), "-f", "."];
-        arguments.extend(extra.lines());
+        arguments.extend(of_both.lines());
         let verdict = run_in(&folder, &arguments, "");
         assert_eq!(verdict.code, 0, "{name}: {}", verdict.text());
 

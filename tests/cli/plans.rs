@@ -55,6 +55,54 @@ fn fee_and_root_volume_are_part_of_the_cost_as_asked() {
     assert!((cost(&["--fee-per-node", "0.01"]) - plain - 20_000.0).abs() < 0.5);
 }
 
+/// The arguments of a plan that minds interruptions: c6g, on Spot, is in the worst band, and so is what the file does not have.
+fn with_interruptions<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &["--interruption-cost", "10", "--interruption-bands", "spot-advisor.data"]].concat()
+}
+
+#[test]
+fn interruptions_are_told_apart_from_what_is_paid() {
+    let table = run(&with_interruptions(&["plan", "-f", "shop"]));
+    let markdown = run(&with_interruptions(&["plan", "-f", "shop", "-o", "markdown"]));
+    let node = run(&with_interruptions(&["explain", "node", "0", "-f", "shop"]));
+    assert_snapshot!([table.text(), markdown.stdout, node.stdout].join("\n"));
+
+    let said = run(&with_interruptions(&["plan", "-f", "shop", "-o", "json"]));
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let of_nodes: f64 =
+        document["nodes"].as_array().expect("nodes").iter().filter_map(|node| node["interruptions"].as_f64()).sum();
+    assert!((of_nodes - 0.003_404).abs() < 1e-9 && document["interruptions"] == of_nodes, "{said:?}", said = said.text());
+    assert_eq!(document["costModel"]["interruptionCost"], 10.0);
+    let paid = run(&["plan", "-f", "shop", "-o", "json"]);
+    let paid: Value = serde_json::from_str(&paid.stdout).expect("it is JSON");
+    assert_eq!(document["cost"], paid["cost"]);
+}
+
+#[test]
+fn a_plan_with_interruptions_is_verified_with_the_bands() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let plan = folder.path().join("plan.json").display().to_string();
+    std::fs::write(&plan, run(&with_interruptions(&["plan", "-f", "shop", "-o", "json"])).stdout).expect("it can be written");
+    let bands = ["--interruption-bands", "spot-advisor.data"];
+    let sound = run(&[&["verify", &plan, "-f", "shop"], bands.as_slice()].concat());
+    assert_eq!(sound.code, 0, "{}", sound.text());
+    let without = run(&["verify", &plan, "-f", "shop"]);
+    assert_eq!(without.code, 2);
+    assert!(without.stderr.contains("hint: give the Spot advisor's file"), "{}", without.stderr);
+
+    let text = std::fs::read_to_string(&plan)
+        .expect("it was written")
+        .replace("\"interruptionCost\": 10.0", "\"interruptionCost\": 5.0");
+    std::fs::write(&plan, text).expect("it can be written");
+    let broken = run(&[&["verify", &plan, "-f", "shop"], bands.as_slice()].concat());
+    assert_eq!(broken.code, 1);
+    assert!(
+        broken.stdout.contains("interruptions of c6g.2xlarge us-east-1b spot are stated as $0.003404/h"),
+        "{}",
+        broken.stdout
+    );
+}
+
 #[test]
 fn a_plan_of_one_node_is_proven_optimal() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

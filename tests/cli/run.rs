@@ -30,9 +30,9 @@ impl Said {
 /// Runs the binary in `folder` without the variables that change what it does.
 pub(crate) fn run_in<S: AsRef<OsStr>>(folder: &Path, arguments: &[S], stdin: &str) -> Said {
     let mut command = Command::cargo_bin("supercargo").expect("the binary is built with the tests");
-    for name in
-        ["CATALOG", "REGION", "GAP", "TIMEOUT", "WORK", "SEED", "FEE_PER_NODE", "OUTPUT", "MAX_SPOT_POOL_SHARE", "COMMITMENTS"]
-    {
+    let of_costs = ["FEE_PER_NODE", "INTERRUPTION_COST", "INTERRUPTION_BANDS", "COMMITMENTS"];
+    let others = ["CATALOG", "REGION", "GAP", "TIMEOUT", "WORK", "SEED", "OUTPUT", "MAX_SPOT_POOL_SHARE"];
+    for name in of_costs.into_iter().chain(others) {
         command.env_remove(format!("SUPERCARGO_{name}"));
     }
     for name in ["VM_MEMORY_OVERHEAD_PERCENT", "RESERVED_ENIS", "SUPERCARGO_DISCOVERED_MEMORY"] {

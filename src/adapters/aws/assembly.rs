@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance_types::Facts;
+use super::substitutes;
 use super::zones::Zones;
 use crate::domain::catalog::{CapacityType, Catalog, Offering, PriceKind, Provenance, Source};
 use crate::domain::instance_type::InstanceType;
@@ -35,22 +36,43 @@ pub(super) struct Listed {
 /// Spot prices by zone and type.
 pub(super) type SpotPrices = BTreeMap<String, BTreeMap<String, UsdPerHour>>;
 
-/// The answers of one region.
+/// The answers of one region, each with where it comes from.
 pub(super) struct Answers {
     pub(super) region: String,
-    /// The minute of asking, as in [`Source::as_of`].
-    pub(super) as_of: String,
     pub(super) facts: Facts,
+    pub(super) facts_source: Source,
     pub(super) zones: Zones,
+    pub(super) zones_source: Source,
     pub(super) listed: Listed,
     pub(super) spot: SpotPrices,
+    pub(super) spot_source: Source,
     /// What was noticed while asking.
     pub(super) notices: Vec<String>,
 }
 
+impl Answers {
+    /// The answers that would make `known`, but for its Spot prices. Where a type has no On-Demand price, its zones are those in which
+    /// it had a Spot price.
+    pub(super) fn of_known(known: &Catalog, spot: SpotPrices, spot_source: Source) -> Self {
+        let of_type = |t: &InstanceType| (t.name.clone(), t.offerings.iter().map(|offering| offering.zone.clone()).collect());
+        let without_offerings = |t: &InstanceType| (t.name.clone(), InstanceType { offerings: Vec::new(), ..t.clone() });
+        Self {
+            region: known.region.clone(),
+            facts: Facts { types: known.instance_types.iter().map(without_offerings).collect(), ..Facts::default() },
+            facts_source: known.provenance.instance_types.clone(),
+            zones: known.instance_types.iter().map(of_type).collect(),
+            zones_source: known.provenance.zones.clone(),
+            listed: substitutes::as_known(known, &known.region),
+            spot,
+            spot_source,
+            notices: Vec::new(),
+        }
+    }
+}
+
 /// The catalog: a type is in it when it has facts, a zone, and a price.
 pub(super) fn assemble(answers: Answers) -> Fetched {
-    let Answers { region, as_of, facts, zones, listed, spot, mut notices } = answers;
+    let Answers { region, facts, facts_source, zones, zones_source, listed, spot, spot_source, mut notices } = answers;
     let mut instance_types = Vec::new();
     let mut unpriced = Vec::new();
     for mut instance_type in facts.types.into_values() {
@@ -74,12 +96,11 @@ pub(super) fn assemble(answers: Answers) -> Fetched {
     ];
     notices.extend(told.iter().filter_map(|(what, names)| counted(names).map(|names| format!("{what}: {names}"))));
 
-    let from_ec2 = |call: &str| Source { origin: format!("EC2 {call}"), as_of: as_of.clone() };
     let provenance = Provenance {
-        instance_types: from_ec2("DescribeInstanceTypes, branch interfaces and bandwidth as built in"),
-        zones: from_ec2("DescribeInstanceTypeOfferings"),
+        instance_types: facts_source,
+        zones: zones_source,
         on_demand: listed.on_demand_source,
-        spot: from_ec2("DescribeSpotPriceHistory"),
+        spot: spot_source,
         ebs: listed.ebs_source,
     };
     let prices_as_of = provenance.on_demand.as_of.clone();
@@ -96,6 +117,7 @@ fn offerings(instance_type: &InstanceType, sold_in: &BTreeSet<String>, listed: &
             capacity_type,
             price: *price,
             price_kind,
+            available: true,
         };
         let on_demand = on_demand.map(|price| offer(CapacityType::OnDemand, price, listed.kind));
         on_demand.into_iter().chain(spot.map(|price| offer(CapacityType::Spot, price, PriceKind::Listed)))

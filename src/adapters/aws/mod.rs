@@ -1,7 +1,7 @@
 //! AWS: the catalog of a region as it is now, from EC2 and the Price List.
 //!
-//! [`refresh()`] asks for several regions at once. Each region is one consistent answer or one [`FetchError`]: nothing here writes,
-//! so a call that fails costs nothing but the time. What is asked, and how answers become a
+//! [`refresh()`] asks for several regions at once. Each region is one consistent answer or one [`FetchError`]: asking writes nothing,
+//! so a call that fails costs nothing but the time. [`CatalogSource`] does that for one region again and again while a program runs. What is asked, and how answers become a
 //! [`Catalog`](crate::domain::catalog::Catalog), follows the AWS provider of Karpenter v1.15.1 (filters, endpoint regions, which
 //! prices count); `docs/catalog.md` says where it does not.
 
@@ -12,6 +12,7 @@ mod partition;
 mod price_list;
 mod refresh;
 mod session;
+mod source;
 mod spot_prices;
 mod substitutes;
 mod zones;
@@ -20,3 +21,4 @@ pub use assembly::Fetched;
 pub use error::{FetchError, Problem};
 pub use refresh::{Request, Step, refresh};
 pub use session::Access;
+pub use source::{Attempts, CatalogSource, Failed, Origin, Periods, Refresher, Settings, Snapshot, Status, age, minute};

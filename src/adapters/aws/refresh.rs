@@ -48,10 +48,15 @@ pub enum Step {
 /// Tells how far one region is.
 pub(super) struct Progress<'a> {
     region: &'a str,
-    tell: &'a dyn Fn(&str, Step),
+    tell: &'a (dyn Fn(&str, Step) + Sync),
 }
 
-impl Progress<'_> {
+impl<'a> Progress<'a> {
+    /// Of `region`, told to `tell`.
+    pub(super) fn new(region: &'a str, tell: &'a (dyn Fn(&str, Step) + Sync)) -> Self {
+        Self { region, tell }
+    }
+
     fn planned(&self, calls: usize) {
         (self.tell)(self.region, Step::Planned(calls as u64));
     }
@@ -76,7 +81,7 @@ pub fn refresh(
     request: &Request,
     now: &str,
     last_good: &dyn Fn(&str) -> Option<Catalog>,
-    tell: &dyn Fn(&str, Step),
+    tell: &(dyn Fn(&str, Step) + Sync),
     done: &mut dyn FnMut(&str, Result<Fetched, FetchError>),
 ) -> Result<(), FetchError> {
     let Some(first) = request.regions.first() else { return Ok(()) };
@@ -86,9 +91,9 @@ pub fn refresh(
     runtime.block_on(async {
         let session = Session::open(&request.access, first).await?;
         let of_region = |region| {
-            let price_list = if request.isolated_vpc { PriceList::None } else { PriceList::of(region) };
-            let job = Job { session: &session, tables: &tables, region, now, price_list, last_good: last_good(region) };
-            async move { (region, job.run(&Progress { region, tell }).await) }
+            let job = Job::new(&session, &tables, region, now, request.isolated_vpc);
+            let last_good = last_good(region);
+            async move { (region, job.whole(last_good.as_ref(), &Progress::new(region, tell)).await) }
         };
         let mut regions: FuturesUnordered<_> = request.regions.iter().map(|region| of_region(region.as_str())).collect();
         while let Some((region, fetched)) = regions.next().await {
@@ -98,18 +103,24 @@ pub fn refresh(
     })
 }
 
-/// One region.
-struct Job<'a> {
+/// The calls of one region.
+pub(super) struct Job<'a> {
     session: &'a Session,
     tables: &'a Catalog,
     region: &'a str,
     now: &'a str,
     price_list: PriceList,
-    last_good: Option<Catalog>,
 }
 
-impl Job<'_> {
-    async fn run(&self, progress: &Progress<'_>) -> Result<Fetched, FetchError> {
+impl<'a> Job<'a> {
+    /// Asks for `region` at the minute `now`. `tables` is the built-in catalog, which has what EC2 does not tell.
+    pub(super) fn new(session: &'a Session, tables: &'a Catalog, region: &'a str, now: &'a str, isolated_vpc: bool) -> Self {
+        let price_list = if isolated_vpc { PriceList::None } else { PriceList::of(region) };
+        Self { session, tables, region, now, price_list }
+    }
+
+    /// Everything. `last_good` has the On-Demand prices where there is no Price List.
+    pub(super) async fn whole(&self, last_good: Option<&Catalog>, progress: &Progress<'_>) -> Result<Fetched, FetchError> {
         let (session, region) = (self.session, self.region);
         let price_list_calls = if self.price_list == PriceList::None { 0 } else { 3 };
         progress.planned(2 + price_list_calls);
@@ -117,33 +128,62 @@ impl Job<'_> {
         let (facts, (zones, spot), listed) = tokio::try_join!(
             instance_types::fetch(session, region, self.tables, progress),
             self.zones_and_spot_prices(progress),
-            self.listed(&mut notices, progress),
+            self.listed(last_good, &mut notices, progress),
         )?;
-        let (region, as_of) = (region.to_owned(), self.now.to_owned());
-        Ok(assemble(Answers { region, as_of, facts, zones, listed, spot, notices }))
+        Ok(assemble(Answers {
+            region: region.to_owned(),
+            facts,
+            facts_source: self.source("DescribeInstanceTypes, branch interfaces and bandwidth as built in"),
+            zones,
+            zones_source: self.source("DescribeInstanceTypeOfferings"),
+            listed,
+            spot,
+            spot_source: self.source(spot_prices::CALL),
+            notices,
+        }))
+    }
+
+    /// Spot prices alone; everything else stays as it is in `known`.
+    pub(super) async fn spot_alone(&self, known: &Catalog, progress: &Progress<'_>) -> Result<Fetched, FetchError> {
+        let zones = known.zones().into_iter().map(str::to_owned).collect();
+        let spot = self.spot_prices(zones, progress).await?;
+        Ok(assemble(Answers::of_known(known, spot, self.source(spot_prices::CALL))))
+    }
+
+    fn source(&self, call: &str) -> Source {
+        Source { origin: format!("EC2 {call}"), as_of: self.now.to_owned() }
     }
 
     /// Spot prices are asked for by zone, so the zones come first.
     async fn zones_and_spot_prices(&self, progress: &Progress<'_>) -> Result<(zones::Zones, SpotPrices), FetchError> {
+        let zones = zones::fetch(self.session, self.region, progress).await?;
+        let prices = self.spot_prices(zones.values().flatten().cloned().collect(), progress).await?;
+        Ok((zones, prices))
+    }
+
+    async fn spot_prices(&self, zones: BTreeSet<String>, progress: &Progress<'_>) -> Result<SpotPrices, FetchError> {
         let (session, region) = (self.session, self.region);
-        let zones = zones::fetch(session, region, progress).await?;
-        let names: BTreeSet<&String> = zones.values().flatten().collect();
-        progress.planned(names.len());
+        progress.planned(zones.len());
         let of_zone = |zone: String| async move {
             let prices = spot_prices::fetch(session, region, &zone, progress).await?;
             Ok::<_, FetchError>((zone, prices))
         };
-        let prices: SpotPrices = try_join_all(names.into_iter().cloned().map(of_zone)).await?.into_iter().collect();
+        let prices: SpotPrices = try_join_all(zones.into_iter().map(of_zone)).await?.into_iter().collect();
         if prices.values().all(BTreeMap::is_empty) {
             return Err(FetchError::new(region, spot_prices::CALL, Problem::Empty, "no Spot price in any zone"));
         }
-        Ok((zones, prices))
+        Ok(prices)
     }
 
     /// On-Demand and EBS prices: from the Price List, or, where there is none, the best of what is known.
-    async fn listed(&self, notices: &mut Vec<String>, progress: &Progress<'_>) -> Result<Listed, FetchError> {
+    async fn listed(
+        &self,
+        last_good: Option<&Catalog>,
+        notices: &mut Vec<String>,
+        progress: &Progress<'_>,
+    ) -> Result<Listed, FetchError> {
         let PriceList::At { endpoint, currency } = self.price_list else {
-            let listed = substitutes::listed(self.region, self.last_good.as_ref(), self.tables)?;
+            let listed = substitutes::listed(self.region, last_good, self.tables)?;
             notices.push(listed.notice(self.region));
             return Ok(listed);
         };

@@ -19,21 +19,25 @@ pub(super) fn listed(region: &str, last_good: Option<&Catalog>, built_in: &Catal
         let detail = "no prices in yuan are known, and the Price List is not asked";
         return Err(FetchError::new(region, price_list::CALL, Problem::Unreachable, detail));
     }
-    let known = last_good.unwrap_or(built_in);
-    let (ebs, ebs_source) = (known.ebs_prices.clone(), of_region(&known.provenance.ebs, known, region));
+    let known = as_known(last_good.unwrap_or(built_in), region);
     let tables = list_prices(region).map_err(|error| FetchError::new(region, price_list::CALL, Problem::Other, error))?;
     Ok(match tables.filter(|tables| !is_better(last_good, tables)) {
         Some(ListPrices { on_demand, source }) => {
-            Listed { on_demand, kind: PriceKind::Listed, on_demand_source: source, ebs, ebs_source }
+            Listed { on_demand, kind: PriceKind::Listed, on_demand_source: source, ..known }
         }
-        None => Listed {
-            on_demand: on_demand_prices(known),
-            kind: kind(known, region),
-            on_demand_source: of_region(&known.provenance.on_demand, known, region),
-            ebs,
-            ebs_source,
-        },
+        None => known,
     })
+}
+
+/// The prices of `known`; where that is the catalog of another region than `region`, as estimates.
+pub(super) fn as_known(known: &Catalog, region: &str) -> Listed {
+    Listed {
+        on_demand: on_demand_prices(known),
+        kind: kind(known, region),
+        on_demand_source: of_region(&known.provenance.on_demand, known, region),
+        ebs: known.ebs_prices.clone(),
+        ebs_source: of_region(&known.provenance.ebs, known, region),
+    }
 }
 
 impl Listed {

@@ -14,12 +14,6 @@ pub(super) fn days_old(source: &Source) -> i64 {
     days_between(&source.as_of, Offset::UTC.to_datetime(Timestamp::now()).date())
 }
 
-/// The minute as catalogs write it: `2026-07-20T13:05Z`.
-#[cfg(feature = "aws")]
-pub(super) fn this_minute() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%MZ").to_string()
-}
-
 /// What to say of observed prices that are old; `None` when they are not, or when they are estimates anyway.
 pub(in crate::cli) fn old_prices(catalog: &Catalog) -> Option<String> {
     let (on_demand, spot) = (days_old(&catalog.provenance.on_demand), days_old(&catalog.provenance.spot));

@@ -1,8 +1,8 @@
 //! Progress of a refresh: a bar for each region on a terminal, nothing anywhere else.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// A bar for each region that was heard of.
 pub(super) struct Meter {
     all: Option<MultiProgress>,
-    regions: RefCell<BTreeMap<String, Bar>>,
+    regions: Mutex<BTreeMap<String, Bar>>,
 }
 
 struct Bar {
@@ -27,13 +27,13 @@ struct Bar {
 impl Meter {
     /// Bars on stderr when that is a terminal.
     pub(super) fn new() -> Self {
-        Self { all: std::io::stderr().is_terminal().then(MultiProgress::new), regions: RefCell::default() }
+        Self { all: std::io::stderr().is_terminal().then(MultiProgress::new), regions: Mutex::default() }
     }
 
     /// Shows how far a region is.
     pub(super) fn tell(&self, region: &str, step: Step) {
         let Some(all) = &self.all else { return };
-        let mut regions = self.regions.borrow_mut();
+        let mut regions = self.bars();
         let bar = regions.entry(region.to_owned()).or_insert_with(|| Bar { line: line(all, region), entries: BTreeMap::new() });
         match step {
             Step::Planned(calls) => bar.line.inc_length(calls),
@@ -43,6 +43,11 @@ impl Meter {
         let what = |call: &'static str| call.trim_start_matches("Describe").trim_start_matches("Get");
         let entries: Vec<String> = bar.entries.iter().map(|(call, entries)| format!("{entries} {}", what(call))).collect();
         bar.line.set_message(entries.join(", "));
+    }
+
+    /// A bar is whole at any moment, whoever panicked while they were locked.
+    fn bars(&self) -> MutexGuard<'_, BTreeMap<String, Bar>> {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says something above the bars.
@@ -55,7 +60,7 @@ impl Meter {
 
     /// Takes the bar of a region away.
     pub(super) fn finish(&self, region: &str) {
-        if let Some(bar) = self.regions.borrow_mut().remove(region) {
+        if let Some(bar) = self.bars().remove(region) {
             bar.line.finish_and_clear();
         }
     }

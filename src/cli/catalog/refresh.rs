@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::age::this_minute;
+use jiff::Timestamp;
+
 use super::args::RefreshArgs;
 use super::meter::Meter;
 use super::place;
@@ -40,7 +41,7 @@ pub(super) fn run(args: &RefreshArgs) -> Result<Answer, Failure> {
     };
     let last_good = |region: &str| catalog::read(&root.join(region)).ok();
     let tell = |region: &str, step| meter.tell(region, step);
-    aws::refresh(&request, &this_minute(), &last_good, &tell, &mut done).map_err(Failure::input)?;
+    aws::refresh(&request, &aws::minute(Timestamp::now()), &last_good, &tell, &mut done).map_err(Failure::input)?;
     written.sort();
     output::print(&written.concat())?;
     if failures.is_empty() {

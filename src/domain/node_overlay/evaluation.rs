@@ -260,7 +260,10 @@ impl<'a, 't> TypeOverlays<'a, 't> {
         let offering = |place: Place<'_>| {
             let (listed, kind) = self.listed(&place)?;
             let (price, price_kind) = self.changed(&place, listed, kind);
-            Some(Offering { zone: place.zone.to_owned(), capacity_type: place.capacity_type, price, price_kind })
+            let own = |sold: &&Offering| sold.zone == place.zone && sold.capacity_type == place.capacity_type;
+            // A price does not bring back what EC2 could not deliver.
+            let available = self.instance_type.offerings.iter().find(own).is_none_or(|sold| sold.available);
+            Some(Offering { zone: place.zone.to_owned(), capacity_type: place.capacity_type, price, price_kind, available })
         };
         Cow::Owned(sold_places(self.instance_type).into_iter().filter_map(offering).collect())
     }

@@ -6,7 +6,7 @@
 use super::Violation;
 use super::concrete::Site;
 use crate::domain::catalog::CapacityType;
-use crate::domain::commitment::Usage;
+use crate::domain::commitment::{Pool, Usage};
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Plan, PlannedNode};
 
@@ -20,7 +20,7 @@ pub(super) fn check(site: &Site<'_>, plan: &Plan, found: &mut Vec<Violation>) {
     for (index, node) in plan.nodes.iter().enumerate() {
         let mut part = 0.0;
         for cover in &node.covers {
-            let name = commitments.pools.get(cover.pool).map_or_else(|| format!("#{}", cover.pool), |pool| pool.name());
+            let name = commitments.pools.get(cover.pool).map_or_else(|| format!("#{}", cover.pool), Pool::name);
             let whole = covered(site, node).and_then(|usage| commitments.draw(cover.pool, &usage));
             let whole = whole.filter(|_| cover.drawn > 0);
             let own = whole.map_or(0.0, |whole| cover.drawn as f64 / whole as f64);

@@ -151,6 +151,7 @@ fn candidate(kind: &InstanceType, sold: &Offering) -> Candidate {
         capacity_type: sold.capacity_type,
         price: sold.price,
         price_kind: sold.price_kind,
+        interruptions: UsdPerHour::ZERO,
         reservation: None,
     }
 }
@@ -163,6 +164,7 @@ fn reserved(reservation: &CapacityReservation, (price, price_kind): (UsdPerHour,
         capacity_type: CapacityType::Reserved,
         price,
         price_kind,
+        interruptions: UsdPerHour::ZERO,
         reservation: Some(reservation.id.clone()),
     }
 }
@@ -202,6 +204,13 @@ impl<'a> Site<'a> {
         found.filter(|_| wanted.reservation.is_none()).map(|sold| (sold.price, sold.price_kind))
     }
 
+    /// Whether the catalog does not say that EC2 could not deliver it.
+    pub(super) fn is_available(&self, wanted: &Candidate) -> bool {
+        let kind = self.types.get(wanted.instance_type.as_str());
+        let alike = |sold: &&Offering| sold.zone == wanted.zone && sold.capacity_type == wanted.capacity_type;
+        kind.and_then(|kind| kind.offerings.iter().find(alike)).is_none_or(|sold| sold.available)
+    }
+
     /// Everything of `kind` that nodes of `pool` could be.
     fn for_sale(&self, pool: &NodePool, kind: &InstanceType) -> Vec<Candidate> {
         let Some(of_pool) = self.overlays.of_pool(pool) else { return Vec::new() };
@@ -212,7 +221,8 @@ impl<'a> Site<'a> {
         let in_zone = |zone: &String| sold.iter().any(|sold| sold.zone == *zone);
         let own = reservations.filter(|of| of.instance_type == kind.name && of.free > 0 && in_zone(&of.zone));
         let own = own.map(|reservation| reserved(reservation, overlays.reserved(reservation)));
-        sold.iter().map(|sold| candidate(kind, sold)).chain(own).collect()
+        let available = sold.iter().filter(|sold| sold.available);
+        available.map(|sold| candidate(kind, sold)).chain(own).collect()
     }
 
     /// The values of label `key` on the nodes that could be bought, as far as `alternatives` and `tolerations` admit them.

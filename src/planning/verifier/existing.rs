@@ -43,6 +43,7 @@ pub(super) fn price(site: &Site<'_>, pool: &NodePool, node: &Node) -> Option<Usd
         capacity_type: CapacityType::parse(&label(labels::CAPACITY_TYPE)?)?,
         price: UsdPerHour::ZERO,
         price_kind: PriceKind::Listed,
+        interruptions: UsdPerHour::ZERO,
         reservation: None,
     };
     site.price(pool, &alike).map(|(price, _)| price)

@@ -86,6 +86,7 @@ fn offering(name: &str, zone: &str, capacity_type: CapacityType, micros: i64) ->
         capacity_type,
         price: UsdPerHour::from_micros(micros),
         price_kind: if capacity_type == CapacityType::Spot { PriceKind::Estimated } else { PriceKind::Listed },
+        interruptions: UsdPerHour::ZERO,
         reservation: None,
     }
 }
@@ -127,6 +128,7 @@ impl Case {
             unplaced: Vec::new(),
             unmet: Vec::new(),
             cost,
+            interruptions: UsdPerHour::ZERO,
             forgone: UsdPerHour::ZERO,
             bound: cost,
             first_fit: FirstFitOutcome { cost, nodes: 1, unplaced: 0 },
@@ -165,7 +167,7 @@ impl Case {
     }
 
     fn violations(&self) -> Vec<Violation> {
-        verify(&self.cluster, &self.catalog, &self.plan, &|_| OVERHEAD).violations
+        verify(&self.cluster, &self.catalog, &self.plan, &|_| OVERHEAD, &InterruptionCosts::NONE).violations
     }
 }
 
@@ -189,7 +191,7 @@ fn name(index: usize) -> String {
 #[test]
 fn a_sound_plan_is_accepted_at_its_cost() {
     let case = Case::sound();
-    let verdict = verify(&case.cluster, &case.catalog, &case.plan, &|_| OVERHEAD);
+    let verdict = verify(&case.cluster, &case.catalog, &case.plan, &|_| OVERHEAD, &InterruptionCosts::NONE);
     assert_eq!(verdict, Verdict { violations: Vec::new(), cost: UsdPerHour::from_micros(203_792) });
     assert!(verdict.is_sound());
 }

@@ -27,6 +27,10 @@ pub enum Violation {
     UnknownOffering { node: usize, offering: String },
     /// The catalog sells it at another price, or marks the price differently (listed, estimated).
     PriceMisstated { node: usize, offering: String, stated: UsdPerHour, listed: UsdPerHour },
+    /// EC2 could not deliver this lately.
+    Unavailable { node: usize, offering: String },
+    /// The interruptions of an offering are expected to cost something else.
+    InterruptionsMisstated { node: usize, offering: String, stated: UsdPerHour, expected: UsdPerHour },
     /// Root volume and fee are not what they should be.
     OverheadMisstated { node: usize, stated: UsdPerHour, expected: UsdPerHour },
     /// The NodePool's requirement on `key` (or its label) excludes the instance type.
@@ -113,6 +117,8 @@ pub enum Violation {
     ExistingNodeOvercommitted { node: String, resource: String, wanted: i64, allocatable: i64 },
     /// The stated cost is not the sum over the nodes.
     CostMisstated { stated: UsdPerHour, sum: UsdPerHour },
+    /// What all interruptions are expected to cost is not the sum over the nodes.
+    InterruptionSumMisstated { stated: UsdPerHour, sum: UsdPerHour },
     /// The lower bound is above the cost: it bounds nothing.
     BoundAboveCost { bound: UsdPerHour, cost: UsdPerHour },
 }
@@ -138,6 +144,16 @@ impl fmt::Display for Violation {
                     f,
                     "node {node}: {offering} is stated at ${stated}/h, catalog and NodeOverlays have ${listed}/h or mark it differently"
                 )
+            }
+            Self::Unavailable { node, offering } => write!(f, "node {node}: EC2 could not deliver {offering} lately"),
+            Self::InterruptionsMisstated { node, offering, stated, expected } => {
+                write!(
+                    f,
+                    "node {node}: interruptions of {offering} are stated as ${stated}/h and are expected to cost ${expected}/h"
+                )
+            }
+            Self::InterruptionSumMisstated { stated, sum } => {
+                write!(f, "the plan states interruptions of ${stated}/h, those of its nodes are expected to cost ${sum}/h")
             }
             Self::OverheadMisstated { node, stated, expected } => {
                 write!(f, "node {node}: root volume and fee are stated as ${stated}/h and are ${expected}/h")

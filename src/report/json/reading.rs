@@ -91,6 +91,7 @@ impl PlanDocument {
                     reservation: node.reservation.clone(),
                     price: node.price,
                     price_kind: node.price_kind.clone(),
+                    interruptions: node.interruptions,
                 },
             )?;
             let mut placed = Vec::new();
@@ -175,6 +176,7 @@ impl PlanDocument {
             unplaced,
             unmet,
             cost,
+            interruptions: amount("interruptions", self.interruptions)?,
             forgone: amount("forgone", self.forgone)?,
             bound,
             first_fit,
@@ -203,6 +205,7 @@ fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> 
         capacity_type,
         price: amount(&format!("{at}.price"), one.price)?,
         price_kind,
+        interruptions: amount(&format!("{at}.interruptions"), one.interruptions)?,
         reservation: one.reservation.clone(),
     })
 }

@@ -32,8 +32,9 @@ SPOT = {
 class Region:
     """Zones by type, and prices as exact decimals."""
 
-    def __init__(self, name):
+    def __init__(self, name, spot_factor):
         self.name = name
+        self.spot_factor = spot_factor
         self.zones = {}
         model = ALIASES.get(name, name)
         for offering in INSTANCE_TYPE_OFFERINGS["availability-zone"][model]:
@@ -46,9 +47,10 @@ class Region:
     def spot(self, zone):
         """Spot prices in a zone by type."""
         if self.name == HOME:
-            return {name: prices[zone] for name, prices in sorted(SPOT.items()) if zone in prices}
+            return {name: prices[zone] * self.spot_factor for name, prices in sorted(SPOT.items()) if zone in prices}
         sold = [name for name in sorted(SPOT) if zone in self.zones.get(name, ()) and name in self.on_demand]
-        return {name: (self.on_demand[name] * SPOT_SHARE).quantize(Decimal("0.000001")) for name in sold}
+        prices = {name: (self.on_demand[name] * SPOT_SHARE).quantize(Decimal("0.000001")) for name in sold}
+        return {name: price * self.spot_factor for name, price in prices.items()}
 
     def ebs(self):
         """Prices of volumes in dollars per GiB and month."""
@@ -58,8 +60,10 @@ class Region:
 _known = {}
 
 
-def region(name):
-    """The region of that name, or None."""
+def region(name, spot_factor=1):
+    """The region of that name, or None. Its Spot prices are so many times those at first."""
     if ALIASES.get(name, name) not in INSTANCE_TYPE_OFFERINGS["availability-zone"]:
         return None
-    return _known.setdefault(name, Region(name))
+    if (name, spot_factor) not in _known:
+        _known[name, spot_factor] = Region(name, spot_factor)
+    return _known[name, spot_factor]

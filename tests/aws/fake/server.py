@@ -8,6 +8,7 @@ What is to go wrong is set for each access key, so that tests do not meet each o
                              "error": [code, HTTP status, message], "html": HTTP status, "truncate": true, "hold": true
     GET /_fake/calls/KEY     what was asked: [[action, region of the signature], ...]
     PUT /_fake/release/KEY   lets go of answers that are held
+    PUT /_fake/spot/KEY      a number by which Spot prices are multiplied from now on
 """
 
 import json
@@ -29,7 +30,7 @@ import regions
 LONGEST_HOLD = 60
 
 _lock = threading.Lock()
-_faults, _calls, _released = {}, {}, {}
+_faults, _calls, _released, _spot_factors = {}, {}, {}, {}
 
 
 def next_fault(key, action):
@@ -57,6 +58,9 @@ def control(method, path, body):
     if (method, what) == ("PUT", "faults"):
         with _lock:
             _faults[key] = json.loads(body)
+    elif (method, what) == ("PUT", "spot"):
+        with _lock:
+            _spot_factors[key] = int(body)
     elif (method, what) == ("PUT", "release"):
         released(key).set()
     elif (method, what) == ("GET", "calls"):
@@ -87,7 +91,9 @@ def answer(environ, body):
     if "hold" in fault:
         released(key).wait(LONGEST_HOLD)
     if service == "ec2":
-        status, headers, data = ec2.handle(regions.region(region_name), form, environ, body)
+        with _lock:
+            factor = _spot_factors.get(key, 1)
+        status, headers, data = ec2.handle(regions.region(region_name, factor), form, environ, body)
     elif service == "pricing":
         status, headers, data = price_list.handle(region_name, action, body)
     else:

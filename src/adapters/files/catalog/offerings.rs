@@ -74,7 +74,13 @@ pub(super) fn add(
         instance_type.zones = sold_in.iter().map(|zone| (*zone).to_owned()).collect();
         for zone in sold_in {
             let mut offer = |capacity_type, price, price_kind| {
-                instance_type.offerings.push(Offering { zone: zone.to_owned(), capacity_type, price, price_kind });
+                instance_type.offerings.push(Offering {
+                    zone: zone.to_owned(),
+                    capacity_type,
+                    price,
+                    price_kind,
+                    available: true,
+                });
             };
             if let Some(price) = on_demand.filter(|_| instance_type.on_demand) {
                 offer(CapacityType::OnDemand, price, kinds.on_demand);
