@@ -1,3 +1,5 @@
+//! Commitments against the examples of AWS's documentation, and against every order of covering.
+
 use proptest::prelude::*;
 
 use super::*;
