@@ -9,6 +9,7 @@ use super::catalog::{old_prices, place};
 use super::instances;
 use super::output::say;
 use crate::adapters::files::{commitments, manifests};
+use crate::domain::annotations;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::commitment::Commitments;
@@ -28,14 +29,16 @@ pub(super) struct Input {
 impl Input {
     /// Reads what the arguments name.
     pub(super) fn read(args: &InputArgs) -> Result<Self, Failure> {
-        let loaded = manifests::load(&sources(&args.filenames)?).map_err(Failure::input)?;
+        let mut loaded = manifests::load(&sources(&args.filenames)?).map_err(Failure::input)?;
         let catalog = place::read(&args.catalog)?;
-        let mut notices = loaded.notices;
+        let mut notices = std::mem::take(&mut loaded.notices);
         notices.extend(ignored(&loaded.ignored));
         notices.extend(unmodelled(&loaded.cluster));
         let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
         let bought = commitments::load(&args.commitments, &catalog.region).map_err(Failure::input)?;
         notices.extend(bought.notices);
+        loaded.cluster.node_classes.values_mut().for_each(|class| class.count_reservations(&bought.free));
+        notices.extend(uncounted(&loaded.cluster));
         let cluster = ClusterView {
             max_spot_pool_share: args.max_spot_pool_share,
             commitments: Commitments::new(&bought.commitments, &catalog),
@@ -77,6 +80,19 @@ fn source(path: &Path) -> Result<manifests::Source, Failure> {
     } else {
         Ok(manifests::Source::Path(path.to_path_buf()))
     }
+}
+
+/// Capacity reservations that no plan uses because nobody says how many of their instances are free.
+fn uncounted(cluster: &ClusterView) -> impl Iterator<Item = String> {
+    let all =
+        cluster.node_classes.values().flat_map(|class| class.uncounted_reservations.iter().map(move |of| (&class.name, &of.id)));
+    all.map(|(class, id)| {
+        let annotation = annotations::RESERVED_INSTANCES;
+        format!(
+            "capacity reservation `{id}` of EC2NodeClass `{class}` is not used: neither its annotation {annotation} nor --commitments says \
+             how many of its instances are free"
+        )
+    })
 }
 
 /// Kinds that are not read, with their numbers.

@@ -136,6 +136,8 @@ pub struct NodeClass {
     pub connection_tracking: bool,
     /// Capacity reservations of the status of which it is known how many instances are free, by id.
     pub capacity_reservations: Vec<CapacityReservation>,
+    /// The others of the status, by id, with no free instances: no plan uses them.
+    pub uncounted_reservations: Vec<CapacityReservation>,
 }
 
 impl NodeClass {
@@ -155,7 +157,22 @@ impl NodeClass {
             enclaves: false,
             connection_tracking: false,
             capacity_reservations: Vec::new(),
+            uncounted_reservations: Vec::new(),
         }
+    }
+
+    /// Learns how many instances of capacity reservations are free, by id; of two numbers for one the smaller counts.
+    pub fn count_reservations(&mut self, free: &BTreeMap<String, u32>) {
+        for reservation in &mut self.capacity_reservations {
+            reservation.free = free.get(&reservation.id).map_or(reservation.free, |free| reservation.free.min(*free));
+        }
+        let (counted, uncounted) =
+            std::mem::take(&mut self.uncounted_reservations).into_iter().partition(|of| free.contains_key(&of.id));
+        self.uncounted_reservations = uncounted;
+        let counted: Vec<CapacityReservation> = counted;
+        let known = counted.into_iter().filter_map(|of| Some(CapacityReservation { free: *free.get(&of.id)?, ..of }));
+        self.capacity_reservations.extend(known);
+        self.capacity_reservations.sort();
     }
 }
 

@@ -228,8 +228,10 @@ impl TierProgram {
     /// more nodes than pods.
     #[must_use]
     pub fn token_cost(&self) -> i64 {
-        // A node that a commitment pays for in part costs something.
-        let of_rows = self.problem.side_rows.iter().zip(&self.tokens).filter_map(|(row, least)| Some(row.limit / (*least)?));
+        // Several commitments may pay for a node, a part each.
+        let spare = |row: &Row, least: i64| if is_whole(row) { 0 } else { least - 1 };
+        let limits = self.problem.side_rows.iter().zip(&self.tokens).zip(&self.rows);
+        let of_rows = limits.filter_map(|((side, least), row)| Some((side.limit + spare(row, (*least)?)) / (*least)?));
         of_rows.chain(self.pods.values().copied().filter(|_| self.free)).fold(0, i64::saturating_add)
     }
 

@@ -61,6 +61,29 @@ fn a_plan_names_commitments_that_verify_must_be_given() {
 }
 
 #[test]
+fn free_instances_of_capacity_reservations_are_counted() {
+    let status = "spec: {role: node,";
+    let reserved = PODS
+        .replace("values: [on-demand]", "values: [on-demand, reserved]")
+        .replace(
+            status,
+            "status: {capacityReservations: [\
+             {id: cr-0a1b, availabilityZone: us-east-1a, instanceMatchCriteria: targeted, instanceType: m7i.xlarge, ownerID: \"111122223333\", reservationType: default, state: active}, \
+             {id: cr-7x7x, availabilityZone: us-east-1a, instanceMatchCriteria: targeted, instanceType: m7i.xlarge, ownerID: \"111122223333\", reservationType: default, state: active}]}, \
+             spec: {role: node,",
+        );
+    assert!(reserved.contains("cr-7x7x"), "{reserved}");
+    let arguments = ["plan", "-f", "-", "--gap", "0", "--commitments", "capacity-reservations.json", "-o", "json"];
+    let said = run_in(&data().join("commitments"), &arguments, &reserved);
+    assert_eq!(said.code, 0, "{}", said.text());
+    let plan: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let kinds: Vec<&str> =
+        plan["nodes"].as_array().expect("a list").iter().filter_map(|node| node["capacityType"].as_str()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "reserved").count(), 1, "{kinds:?}");
+    assert!(said.stderr.contains("capacity reservation `cr-7x7x` of EC2NodeClass `default` is not used"), "{}", said.stderr);
+}
+
+#[test]
 fn mistakes_are_named() {
     let cases = [
         ("a.txt", ""),

@@ -3,7 +3,7 @@
 //! | ending | what it is |
 //! |---|---|
 //! | `.yaml`, `.yml` | our own, described in `docs/commitments.md` |
-//! | `.json` | `aws ec2 describe-reserved-instances`, `aws savingsplans describe-savings-plans` or `describe-savings-plan-rates` |
+//! | `.json` | `aws ec2 describe-reserved-instances` or `describe-capacity-reservations`, `aws savingsplans describe-savings-plans` or `describe-savings-plan-rates` |
 //! | `.csv` | the inventory of Savings Plans, as the console of AWS Cost Management lists it |
 //!
 //! A Savings Plan may be put together from several files: the inventory knows what was committed, another file the rates. What is said
@@ -49,6 +49,8 @@ impl std::error::Error for CommitmentError {}
 pub struct Loaded {
     /// By name.
     pub commitments: Vec<Commitment>,
+    /// Free instances of capacity reservations, by id.
+    pub free: BTreeMap<String, u32>,
     /// What was left out and why, sentences without a full stop.
     pub notices: Vec<String>,
 }
@@ -76,6 +78,7 @@ struct Collected<'a> {
     region: &'a str,
     plans: BTreeMap<String, PlanParts>,
     reserved: BTreeMap<String, Commitment>,
+    free: BTreeMap<String, u32>,
     notices: Vec<String>,
 }
 
@@ -106,7 +109,8 @@ impl At<'_> {
 /// # Errors
 /// The first file that cannot be read or says something that cannot be; a Savings Plan of which no file knows the commitment or the rates.
 pub fn load(files: &[PathBuf], region: &str) -> Result<Loaded, CommitmentError> {
-    let mut collected = Collected { region, plans: BTreeMap::new(), reserved: BTreeMap::new(), notices: Vec::new() };
+    let mut collected =
+        Collected { region, plans: BTreeMap::new(), reserved: BTreeMap::new(), free: BTreeMap::new(), notices: Vec::new() };
     for file in files {
         let at = At { file, place: "" };
         let text = match std::fs::read_to_string(file) {
@@ -125,7 +129,7 @@ pub fn load(files: &[PathBuf], region: &str) -> Result<Loaded, CommitmentError> 
         made.push(parts.whole(id)?);
     }
     made.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Loaded { commitments: made, notices: collected.notices })
+    Ok(Loaded { commitments: made, free: collected.free, notices: collected.notices })
 }
 
 impl Collected<'_> {
@@ -150,6 +154,14 @@ impl Collected<'_> {
         let made = Commitment { id: id.to_owned(), covers, amount: count, instance_type: Some(instance_type.to_owned()) };
         match self.reserved.insert(id.to_owned(), made.clone()) {
             Some(before) if before != made => at.fail("is listed twice, and differently", "keep one of them"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Learns how many instances of a capacity reservation are free.
+    fn count(&mut self, at: At<'_>, id: &str, free: u32) -> Result<(), CommitmentError> {
+        match self.free.insert(id.to_owned(), free) {
+            Some(before) if before != free => at.fail("has two numbers of free instances", "keep one of them"),
             _ => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{At, Collected, CommitmentError, PlanParts, PlanType, plan_type};
 
 /// Where the JSON comes from, as errors say it.
-const COMMANDS: &str = "give the output of `aws ec2 describe-reserved-instances`, `aws savingsplans describe-savings-plans` or \
+const COMMANDS: &str = "give the output of `aws ec2 describe-reserved-instances` or `describe-capacity-reservations`, `aws savingsplans describe-savings-plans` or \
                         `aws savingsplans describe-savings-plan-rates`, as JSON";
 
 /// One of `ReservedInstances` (EC2, DescribeReservedInstances).
@@ -26,6 +26,15 @@ struct Reserved {
     product_description: Option<String>,
     #[serde(default)]
     instance_tenancy: Option<String>,
+    state: String,
+}
+
+/// One of `CapacityReservations` (EC2, DescribeCapacityReservations).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CapacityReservation {
+    capacity_reservation_id: String,
+    available_instance_count: u32,
     state: String,
 }
 
@@ -77,13 +86,21 @@ pub(super) fn read_json(at: At<'_>, text: &str, collected: &mut Collected<'_>) -
     if let Some(list) = document.get("ReservedInstances") {
         return items::<Reserved>(at, "ReservedInstances", list)?.iter().try_for_each(|of| add_reserved(at, of, collected));
     }
+    if let Some(list) = document.get("CapacityReservations") {
+        return items::<CapacityReservation>(at, "CapacityReservations", list)?
+            .iter()
+            .try_for_each(|of| count(at, of, collected));
+    }
     if let Some(list) = document.get("savingsPlans") {
         return items::<Plan>(at, "savingsPlans", list)?.iter().try_for_each(|of| add_plan(at, of, collected));
     }
     if let (Some(list), Some(id)) = (document.get("searchResults"), document.get("savingsPlanId").and_then(Value::as_str)) {
         return items::<Rate>(at, "searchResults", list)?.iter().try_for_each(|of| add_rate(at, id, of, collected));
     }
-    at.fail("has neither `ReservedInstances` nor `savingsPlans` nor `savingsPlanId` with `searchResults`", COMMANDS)
+    at.fail(
+        "has neither `ReservedInstances` nor `CapacityReservations` nor `savingsPlans` nor `savingsPlanId` with `searchResults`",
+        COMMANDS,
+    )
 }
 
 /// The objects of a list, each named by its position where it is not what it should be.
@@ -117,6 +134,13 @@ fn add_reserved(at: At<'_>, of: &Reserved, collected: &mut Collected<'_>) -> Res
     };
     collected.leave_out(at, &why);
     Ok(())
+}
+
+/// What is not active has nothing free.
+fn count(at: At<'_>, of: &CapacityReservation, collected: &mut Collected<'_>) -> Result<(), CommitmentError> {
+    let place = format!("capacity reservation {}", of.capacity_reservation_id);
+    let free = if of.state == "active" { of.available_instance_count } else { 0 };
+    collected.count(At { place: &place, ..at }, &of.capacity_reservation_id, free)
 }
 
 fn add_plan(at: At<'_>, of: &Plan, collected: &mut Collected<'_>) -> Result<(), CommitmentError> {

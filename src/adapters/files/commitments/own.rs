@@ -13,6 +13,15 @@ struct Document {
     savings_plans: Vec<SavingsPlan>,
     #[serde(default)]
     reserved_instances: Vec<ReservedInstances>,
+    #[serde(default)]
+    capacity_reservations: Vec<CapacityReservation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CapacityReservation {
+    id: String,
+    free: u32,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +76,10 @@ pub(super) fn read(at: At<'_>, text: &str, collected: &mut Collected<'_>) -> Res
     for plan in document.savings_plans {
         let place = format!("Savings Plan {}", plan.id);
         add_plan(At { place: &place, ..at }, &plan, collected)?;
+    }
+    for reservation in document.capacity_reservations {
+        let place = format!("capacity reservation {}", reservation.id);
+        collected.count(At { place: &place, ..at }, &reservation.id, reservation.free)?;
     }
     for reserved in document.reserved_instances {
         let place = format!("Reserved Instances {}", reserved.id);

@@ -25,7 +25,6 @@ use crate::adapters::kube::convert::storage::{self, Mount};
 use crate::adapters::kube::convert::topology::Namespaces;
 use crate::adapters::kube::convert::{FieldError, node, node_class, node_overlay, node_pool};
 use crate::adapters::kube::crd;
-use crate::domain::annotations;
 use crate::domain::node_class::NodeClass;
 use crate::domain::node_overlay::NodeOverlay;
 use crate::domain::node_pool::NodePool;
@@ -253,14 +252,6 @@ impl Objects {
             ("karpenter.k8s.aws", "EC2NodeClass") => {
                 let (identity, class) = self.typed::<crd::EC2NodeClass>(&object, place)?;
                 let made = node_class::from_api(&identity.name, &class).map_err(|error| identity.error(error))?;
-                for id in node_class::uncounted_reservations(&class, &made) {
-                    self.notices.push(format!(
-                        "capacity reservation `{id}` of EC2NodeClass `{}` is not used: the annotation {} does not say how many of \
-                         its instances are free",
-                        identity.name,
-                        annotations::RESERVED_INSTANCES
-                    ));
-                }
                 self.node_classes.insert(identity.name, made);
             }
             ("", "Node") => {

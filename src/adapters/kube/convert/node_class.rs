@@ -24,6 +24,7 @@ const MILLION: i64 = 1_000_000;
 pub fn from_api(name: &str, class: &crd::EC2NodeClass) -> Result<NodeClass, FieldError> {
     let spec = &class.spec;
     let inside_spec = |error: FieldError| error.inside("spec");
+    let (capacity_reservations, uncounted_reservations) = capacity_reservations(class)?;
     Ok(NodeClass {
         name: name.to_owned(),
         ami_family: ami_family(spec).map_err(inside_spec)?,
@@ -39,15 +40,9 @@ pub fn from_api(name: &str, class: &crd::EC2NodeClass) -> Result<NodeClass, Fiel
             .is_some_and(|options| options.nested_virtualization.as_deref() == Some("enabled")),
         enclaves: spec.enclave_options.as_ref().is_some_and(|options| options.enabled),
         connection_tracking: spec.connection_tracking.is_some(),
-        capacity_reservations: capacity_reservations(class)?,
+        capacity_reservations,
+        uncounted_reservations,
     })
-}
-
-/// Ids of the capacity reservations that are not used because nobody says how many of their instances are free.
-#[must_use]
-pub fn uncounted_reservations(class: &crd::EC2NodeClass, converted: &NodeClass) -> Vec<String> {
-    let known = |id: &String| converted.capacity_reservations.iter().any(|reservation| reservation.id == *id);
-    usable(class).map(|reservation| reservation.id.clone()).filter(|id| !known(id)).collect()
 }
 
 /// The reservations in which instances can be started. One that is about to expire takes none (AWS provider v1.15.1,
@@ -57,7 +52,8 @@ fn usable(class: &crd::EC2NodeClass) -> impl Iterator<Item = &crd::CapacityReser
     all.filter(|reservation| reservation.state.as_deref() != Some("expiring"))
 }
 
-fn capacity_reservations(class: &crd::EC2NodeClass) -> Result<Vec<CapacityReservation>, FieldError> {
+/// Those of which the annotation says how many instances are free, and the others.
+fn capacity_reservations(class: &crd::EC2NodeClass) -> Result<(Vec<CapacityReservation>, Vec<CapacityReservation>), FieldError> {
     let free = annotations::reserved_instances(&class.metadata.annotations)?;
     let status = class.status.as_ref().and_then(|status| status.capacity_reservations.as_ref());
     let known: BTreeSet<&String> = status.iter().flat_map(|all| all.iter().map(|reservation| &reservation.id)).collect();
@@ -65,19 +61,23 @@ fn capacity_reservations(class: &crd::EC2NodeClass) -> Result<Vec<CapacityReserv
         return Err(annotations::unknown_reservation(id));
     }
     let convert = |reservation: &crd::CapacityReservationStatus| {
-        Some(CapacityReservation {
+        let counted = free.get(&reservation.id);
+        let made = CapacityReservation {
             id: reservation.id.clone(),
             instance_type: reservation.instance_type.clone(),
             zone: reservation.availability_zone.clone(),
             reservation_type: reservation.reservation_type.clone().unwrap_or_else(|| "default".to_owned()),
             interruptible: reservation.interruptible == Some(true),
-            free: *free.get(&reservation.id)?,
-        })
+            free: counted.copied().unwrap_or(0),
+        };
+        (made, counted.is_some())
     };
-    let mut made: Vec<CapacityReservation> = usable(class).filter_map(convert).collect();
-    made.sort();
-    made.dedup_by(|a, b| a.id == b.id);
-    Ok(made)
+    let mut all: Vec<(CapacityReservation, bool)> = usable(class).map(convert).collect();
+    all.sort();
+    all.dedup_by(|a, b| a.0.id == b.0.id);
+    let (counted, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|of| of.1);
+    let alone = |list: Vec<(CapacityReservation, bool)>| list.into_iter().map(|of| of.0).collect();
+    Ok((alone(counted), alone(others)))
 }
 
 /// `amiFamily`, or else the family of the alias.
@@ -353,7 +353,12 @@ mod tests {
         let made = from_api("default", &one).expect("valid");
         let known: Vec<(&str, u32)> = made.capacity_reservations.iter().map(|of| (of.id.as_str(), of.free)).collect();
         assert_eq!(known, [("cr-a", 3)]);
-        assert_eq!(uncounted_reservations(&one, &made), ["cr-b"]);
+        assert_eq!(made.uncounted_reservations.iter().map(|of| of.id.as_str()).collect::<Vec<_>>(), ["cr-b"]);
+        // What is learned later counts too, and never more than somebody says.
+        let mut learned = made;
+        learned.count_reservations(&[("cr-a".to_owned(), 1), ("cr-b".to_owned(), 4)].into());
+        let known: Vec<(&str, u32)> = learned.capacity_reservations.iter().map(|of| (of.id.as_str(), of.free)).collect();
+        assert_eq!((known, learned.uncounted_reservations.len()), (vec![("cr-a", 1), ("cr-b", 4)], 0));
         for (annotation, problem) in [
             ("cr-a", "`cr-a` is not a capacity reservation with a number"),
             ("cr-a=-1", "`cr-a=-1` is not"),
