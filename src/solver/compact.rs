@@ -500,10 +500,43 @@ mod tests {
         }
     }
 
+    /// The cheap shape has a variant that takes 3 of a side row of 4: a whole node and a third of one more.
+    fn with_variant() -> Problem {
+        let mut made = problem(9);
+        made.side_rows.push(SideRow { limit: 4 });
+        made.shapes.push(Shape { cost: 6_000, usage: vec![(1, 3)], base: Some(0), ..made.shapes[0].clone() });
+        made
+    }
+
+    #[test]
+    fn a_variant_saves_a_part() {
+        let solved = solve_compact(&with_variant(), 9, None).expect("a small program");
+        let plain = solve_compact(&problem(9), 9, None).expect("a small program");
+        // The one cheap node is a variant as a whole, and there is no second one for the rest.
+        assert_eq!(plain.objective - solved.objective, 90_000);
+        let mut first_alone = with_variant();
+        first_alone.classes.truncate(1);
+        let mut only = FixedBitSet::with_capacity(1);
+        only.insert(0);
+        first_alone.eligibility = vec![only; 2];
+        let solved = solve_compact(&first_alone, 9, None).expect("a small program");
+        // Five pods on three cheap nodes, one and a third of which are variants, instead of the dear one that holds them all.
+        assert_eq!(solved.objective, 3 * 96_000 - 90_000 - 30_000);
+        for (format, ending) in [(ModelFormat::Mps, ".mps"), (ModelFormat::Lp, ".lp")] {
+            let mut file = tempfile::Builder::new().suffix(ending).tempfile().expect("a temporary file");
+            file.write_all(compact_model_text(&with_variant(), format, 9).as_bytes()).expect("room for a small file");
+            let read = optimum_of_file(file.path()).expect("HiGHS reads and solves the model");
+            let solved = solve_compact(&with_variant(), 9, None).expect("a small program");
+            assert!((read - solved.objective as f64).abs() < 1e-3, "{ending}: {read} is not {}", solved.objective);
+        }
+    }
+
     #[test]
     fn columns_are_counted_without_the_model() {
         for most_nodes in [0, 2, 9] {
-            assert_eq!(compact_columns(&problem(4), most_nodes), Model::new(&problem(4), most_nodes).columns.len());
+            for problem in [problem(4), with_variant()] {
+                assert_eq!(compact_columns(&problem, most_nodes), Model::new(&problem, most_nodes).columns.len());
+            }
         }
     }
 

@@ -274,6 +274,29 @@ fn scarce_supply_is_used_first_and_never_exceeded() {
     assert!(claims.stdout.contains("karpenter.k8s.aws/capacity-reservation-id"), "{}", claims.stdout);
 }
 
+/// What is paid for anyway is used up before Spot is bought.
+#[test]
+fn commitments_are_used_before_anything_is_bought() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let input = ["-f", "examples/committed/cluster.yaml", "--commitments", "examples/committed/bought.yaml"];
+    let said = run_in(root, &[&["plan", "--work", "3000000", "-o", "json"], input.as_slice()].concat(), "");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let document: Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let commitments = document["commitments"].as_array().expect("a list");
+    assert_eq!(commitments.iter().map(|of| of["unused"].as_i64()).collect::<Vec<_>>(), [Some(0), Some(0)], "{commitments:?}");
+    let nodes = document["nodes"].as_array().expect("a list");
+    let paid = |node: &&Value| node["covers"].as_array().is_some_and(|covers| !covers.is_empty());
+    assert!(nodes.iter().filter(paid).all(|node| node["capacityType"] == "on-demand"));
+    assert!(nodes.iter().filter(|node| !paid(node)).all(|node| node["capacityType"] == "spot"));
+    assert!(document["cost"].as_f64().expect("a number") < 0.22);
+
+    let file = tempfile::Builder::new().suffix(".json").tempfile().expect("a temporary file");
+    std::fs::write(file.path(), &said.stdout).expect("room for a small file");
+    let path = file.path().to_str().expect("a plain path");
+    let verified = run_in(root, &[&["verify", path], input.as_slice()].concat(), "");
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+}
+
 #[test]
 fn pods_follow_their_volumes() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
