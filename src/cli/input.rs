@@ -59,9 +59,7 @@ impl Input {
             say(&format!("note: {notice}"));
         }
     }
-}
 
-impl Input {
     /// Says on stderr what a plan says along with its prices, for commands that show no whole plan.
     pub(super) fn warn(&self) {
         idle_overlays(&self.cluster, &self.catalog).iter().for_each(|warning| say(&format!("warning: {warning}")));

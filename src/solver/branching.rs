@@ -16,7 +16,7 @@ use crate::solver::diving::{Guide, dive};
 use crate::solver::engine::round_up;
 use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::{Generator, Pattern};
-use crate::solver::presolve::Reduced;
+use crate::solver::presolve::{Reduced, kin};
 use crate::solver::solution::Stage;
 use crate::solver::whole_counts::{Verdict, packs};
 
@@ -118,7 +118,7 @@ struct Families {
 
 impl Families {
     fn new(reduced: &Reduced) -> Self {
-        let members = reduced.kin();
+        let members = kin(&reduced.shapes);
         let mut of = vec![0; reduced.shapes.len()];
         for (family, shapes) in members.iter().enumerate() {
             shapes.iter().for_each(|&shape| of[shape] = family);

@@ -126,7 +126,8 @@ impl Packing {
     /// Buys nodes for the unplaced pods: again and again the node of least cost per value of its pods.
     ///
     /// Stops without adding more once the cost of the new nodes reaches `budget`; whether all pods were placed is for the caller to
-    /// see. `candidates` are the shapes to choose from, `costs` those of all shapes as the rule sees them, side rows priced. What a shape could hold only gets worse as pods find their places, so a shape
+    /// see. `candidates` are the shapes to choose from, `costs` those of all shapes as the rule sees them, side rows priced. What a
+    /// shape could hold only gets worse as pods find their places, so a shape
     /// is filled anew only when its last ratio is the least of all (lazy evaluation, Minoux 1978).
     pub(super) fn complete(
         &mut self,

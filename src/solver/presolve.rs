@@ -99,21 +99,6 @@ impl Reduced {
         self.variants = variants;
     }
 
-    /// The shapes that are kin, each list ascending, in order of their dearest.
-    pub(super) fn kin(&self) -> Vec<Vec<usize>> {
-        let mut made: Vec<Vec<usize>> = Vec::new();
-        let mut known: BTreeMap<usize, usize> = BTreeMap::new();
-        for (at, shape) in self.shapes.iter().enumerate().rev() {
-            let family = *known.entry(shape.kin).or_insert_with(|| {
-                made.push(Vec::new());
-                made.len() - 1
-            });
-            made[family].insert(0, at);
-        }
-        made.reverse();
-        made
-    }
-
     pub(super) fn classes(&self) -> usize {
         self.demand.len()
     }
@@ -337,6 +322,15 @@ pub(super) fn rules_by_class(rules: &[NodeRule], classes: usize) -> Vec<Vec<usiz
     rules_of
 }
 
+/// The shapes, sorted by cost, that are kin: each list ascending with the base, the dearest, at its end; in order of the bases.
+pub(super) fn kin(shapes: &[ReducedShape]) -> Vec<Vec<usize>> {
+    let mut made: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    shapes.iter().enumerate().for_each(|(at, shape)| made.entry(shape.kin).or_default().push(at));
+    let mut made: Vec<Vec<usize>> = made.into_values().collect();
+    made.sort_by_key(|family| family.last().copied());
+    made
+}
+
 /// The shapes that no cheaper one dominates, sorted by cost as `shapes` are.
 ///
 /// A base and its variants go together, since a node may be some of each: they are dominated where each of them is, by shapes that are
@@ -350,18 +344,9 @@ pub(super) fn undominated(shapes: Vec<ReducedShape>, sets: &[FixedBitSet]) -> Ve
             && at_least(&other.bound_capacity, &shape.bound_capacity)
             && takes_no_more(&other.usage, &shape.usage)
     };
-    let mut families: Vec<Vec<usize>> = Vec::new();
-    let mut family_of: BTreeMap<usize, usize> = BTreeMap::new();
-    // The base is the dearest of its kin.
-    for (at, shape) in shapes.iter().enumerate().rev() {
-        let family = *family_of.entry(shape.kin).or_insert_with(|| {
-            families.push(Vec::new());
-            families.len() - 1
-        });
-        families[family].push(at);
-    }
+    let families = kin(&shapes);
     let mut kept: Vec<&Vec<usize>> = Vec::new();
-    for family in families.iter().rev() {
+    for family in &families {
         let by =
             |other: &&Vec<usize>| family.iter().all(|&at| other.iter().any(|&better| dominates(&shapes[better], &shapes[at])));
         if !kept.iter().any(by) {

@@ -109,6 +109,10 @@ fn mistakes_are_named() {
             "{\"savingsPlans\": [{\"savingsPlanId\": \"x\", \"savingsPlanType\": \"Compute\", \"commitment\": \"1\", \"currency\": \"CNY\", \"state\": \"active\"}]}",
         ),
         ("a.csv", "Savings Plan ID,Status\nx,Active\n"),
+        (
+            "a.yaml",
+            "savingsPlans:\n- {id: x, type: Compute, commitment: 1, discountPercent: 20}\nreservedInstances:\n- {id: x, instanceType: m5.large, count: 1}\n",
+        ),
     ];
     let said: Vec<String> = cases.iter().map(|(file, text)| refused(file, text)).collect();
     assert_snapshot!(said.join("\n"));

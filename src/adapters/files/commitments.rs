@@ -126,6 +126,11 @@ pub fn load(files: &[PathBuf], region: &str) -> Result<Loaded, CommitmentError> 
     }
     let mut made: Vec<Commitment> = collected.reserved.into_values().collect();
     for (id, parts) in collected.plans {
+        if made.iter().any(|reserved| reserved.id == id) {
+            let place = format!("Savings Plan {id}");
+            return At { file: &parts.file, place: &place }
+                .fail("Reserved Instances have the same id", "give one of them another id");
+        }
         made.push(parts.whole(id)?);
     }
     made.sort_by(|a, b| a.id.cmp(&b.id));
