@@ -8,7 +8,8 @@
 //! | [`solver`] | the engine: [`solver::Problem`] → [`solver::Solution`], numbers only |
 //! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
 //! | [`report`] | plans for people and programs: table, Markdown, JSON |
-//! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes types |
+//! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes, AWS |
+//! | [`controllers`] | what runs in a cluster: provisioner, launcher, registrar, ... |
 //! | [`cli`] | arguments, output, exit codes |
 //!
 //! `default-features = false` leaves `domain`, `solver` and `planning`: the engine without I/O; the feature `report` adds `report`.
@@ -21,5 +22,7 @@ pub mod solver;
 pub mod adapters;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "controller")]
+pub mod controllers;
 #[cfg(feature = "report")]
 pub mod report;

@@ -8,27 +8,33 @@ use std::path::{Path, PathBuf};
 /// Each room with the rooms that it may name.
 const ROOMS: &[(&str, &[&str])] = &[
     ("adapters", &["domain", "planning"]),
-    ("cli", &["adapters", "domain", "planning", "report", "solver"]),
+    ("cli", &["adapters", "controllers", "domain", "planning", "report", "solver"]),
+    ("controllers", &["adapters", "domain", "planning", "solver"]),
     ("domain", &[]),
     ("planning", &["domain", "solver"]),
     ("report", &["domain", "planning"]),
     ("solver", &[]),
 ];
 
-/// Each foreign crate that one room alone may name.
-const FENCED: &[(&str, &str)] = &[
-    ("highs_sys", "solver"),
-    ("good_lp", "solver"),
-    ("k8s_openapi", "adapters"),
-    ("kube", "adapters"),
-    ("serde_saphyr", "adapters"),
-    ("aws_config", "adapters"),
-    ("aws_sdk_ec2", "adapters"),
-    ("aws_sdk_pricing", "adapters"),
-    ("aws_smithy_async", "adapters"),
-    ("tokio", "adapters"),
-    ("clap", "cli"),
-    ("indicatif", "cli"),
+/// Each foreign crate with the rooms that alone may name it.
+const FENCED: &[(&str, &[&str])] = &[
+    ("highs_sys", &["solver"]),
+    ("good_lp", &["solver"]),
+    ("k8s_openapi", &["adapters", "controllers"]),
+    ("kube", &["adapters", "controllers"]),
+    ("serde_saphyr", &["adapters"]),
+    ("aws_config", &["adapters"]),
+    ("aws_sdk_ec2", &["adapters"]),
+    ("aws_sdk_eks", &["adapters"]),
+    ("aws_sdk_iam", &["adapters"]),
+    ("aws_sdk_pricing", &["adapters"]),
+    ("aws_sdk_ssm", &["adapters"]),
+    ("aws_smithy_async", &["adapters"]),
+    ("tokio", &["adapters", "cli", "controllers"]),
+    ("axum", &["controllers"]),
+    ("prometheus_client", &["controllers"]),
+    ("clap", &["cli", "controllers"]),
+    ("indicatif", &["cli"]),
 ];
 
 /// Rooms whose answers depend on their arguments alone.
@@ -152,12 +158,12 @@ fn foreign_crates_stay_behind_their_fence() {
     let mut broken = Vec::new();
     for file in sources() {
         for (row, line) in file.code() {
-            for (name, room) in FENCED {
+            for (name, rooms) in FENCED {
                 let named = words_after(line, &format!("{name}::")).next().is_some();
                 // `crate::adapters::kube::` is a module of ours.
                 let ours = line.contains(&format!("adapters::{name}::"));
-                if named && !ours && file.room != *room {
-                    broken.push(format!("{}:{row}: only {room} may name {name}", file.path.display()));
+                if named && !ours && !rooms.contains(&file.room.as_str()) {
+                    broken.push(format!("{}:{row}: only {} may name {name}", file.path.display(), rooms.join(" and ")));
                 }
             }
         }

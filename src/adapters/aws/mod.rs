@@ -6,6 +6,8 @@
 //! prices count); `docs/catalog.md` says where it does not.
 
 mod assembly;
+#[cfg(feature = "controller")]
+pub mod cloud;
 mod error;
 mod instance_types;
 mod partition;

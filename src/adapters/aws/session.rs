@@ -71,6 +71,12 @@ impl Session {
         aws_sdk_pricing::Client::new(&self.config_in(region))
     }
 
+    /// The configuration that every client starts from.
+    #[cfg(feature = "controller")]
+    pub(super) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     fn config_in(&self, region: &str) -> SdkConfig {
         self.config.to_builder().region(Region::new(region.to_owned())).build()
     }

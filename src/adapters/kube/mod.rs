@@ -2,6 +2,7 @@
 //!
 //! [`crd`] are the custom resources as the API server stores them; [`convert`] turns them, and pod templates, into plain values.
 
+pub mod conditions;
 pub mod convert;
 pub mod crd;
 pub mod node_claims;

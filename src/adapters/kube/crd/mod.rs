@@ -14,7 +14,7 @@ pub use ec2_node_class::{
     MetadataOptions, NetworkInterfaceSpec, PlacementGroupSelector, SecurityGroupSelectorTerm, SecurityGroupStatus,
     SubnetSelectorTerm, SubnetStatus,
 };
-pub use node_claim::{NodeClaim, NodeClaimCondition, NodeClaimResources, NodeClaimSpec, NodeClaimStatus};
+pub use node_claim::{NodeClaim, NodeClaimResources, NodeClaimSpec, NodeClaimStatus};
 pub use node_overlay::{NodeOverlay, NodeOverlayRequirement, NodeOverlaySpec, NodeOverlayStatus};
 pub use node_pool::{
     DisruptionBudget, DisruptionSpec, NodeClassReference, NodePool, NodePoolSpec, NodePoolStatus, NodeRequirement, NodeTemplate,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Taint;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,32 +70,10 @@ pub struct NodeClaimStatus {
     pub allocatable: Option<BTreeMap<String, Quantity>>,
     /// `Launched`, `Registered`, `Initialized`, `Consolidatable`, `Drifted`, ..., `Ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub conditions: Option<Vec<NodeClaimCondition>>,
+    pub conditions: Option<Vec<Condition>>,
     /// When a pod last came or went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_pod_event_time: Option<Time>,
-}
-
-/// A condition; unlike those of other kinds it needs neither reason nor message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeClaimCondition {
-    /// What it is about.
-    #[serde(rename = "type")]
-    pub type_: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// When the status last changed.
-    pub last_transition_time: Time,
-    /// A word for programs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// A sentence for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// The generation that it speaks of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
 }
 
 #[cfg(test)]

@@ -1,0 +1,4 @@
+//! What runs in a cluster: pending pods become NodeClaims, these become instances, instances become nodes, and pods run on them.
+//!
+//! One module per controller. Each reads the [`mirror`](crate::adapters::kube) of the cluster and writes to the API server and to the
+//! cloud, nothing else: what they know is in the objects, so that one that dies and comes back goes on where the objects are.
