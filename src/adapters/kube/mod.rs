@@ -6,4 +6,6 @@ pub mod cluster_view;
 pub mod conditions;
 pub mod convert;
 pub mod crd;
+#[cfg(feature = "controller")]
+pub mod mirror;
 pub mod node_claims;

@@ -5,6 +5,8 @@
 
 pub(in crate::adapters) mod assemble;
 pub(in crate::adapters) mod error;
+#[cfg(feature = "controller")]
+mod live;
 pub(in crate::adapters) mod objects;
 mod storage;
 pub(in crate::adapters) mod workload;
@@ -12,6 +14,8 @@ pub(in crate::adapters) mod workload;
 use std::collections::BTreeMap;
 
 pub use error::{InputError, InputErrors};
+#[cfg(feature = "controller")]
+pub use live::{LiveObjects, LivePod};
 
 use crate::adapters::kube::convert::node::MemoryReading;
 use crate::domain::cluster::ClusterView;
