@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_ec2::types::{Filter, Tag};
+use aws_sdk_ec2::types::{Filter, Reservation, Tag};
 use aws_sdk_eks::types::{KubernetesNetworkConfigRequest, VpcConfigRequest};
 use serde_json::json;
 
@@ -66,7 +66,7 @@ impl Cloud {
     pub(crate) async fn instances(&self) -> Result<Vec<String>, Trouble> {
         let alive = Filter::builder().name("instance-state-name").values("pending").values("running").build();
         let answer = self.ec2.describe_instances().filters(alive).send().await.map_err(aws_sdk_ec2::Error::from)?;
-        let instances = answer.reservations().iter().flat_map(|reservation| reservation.instances());
+        let instances = answer.reservations().iter().flat_map(Reservation::instances);
         Ok(instances.filter_map(|instance| instance.instance_id().map(str::to_owned)).collect())
     }
 

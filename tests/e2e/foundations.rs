@@ -82,7 +82,13 @@ pub(crate) async fn mistakes_in_custom_resources_are_refused(bed: &Bed) -> Outco
 pub(crate) async fn pods_without_a_node_are_unschedulable(bed: &Bed) -> Outcome {
     let workload = Workload { name: "web", replicas: 5, cpu: "1", memory: "1Gi", more: Workload::spread_over_zones("web") };
     bed.cluster.apply_object(&workload.deployment()).await?;
-    bed.cluster.until_unschedulable(&workload, SOON).await
+    bed.cluster.until_unschedulable(&workload, SOON).await?;
+    let pod = bed.cluster.pods_of("web").await?.pop().ok_or("there are pods")?.name_any();
+    until("an event says so", SOON, async || {
+        let events = bed.cluster.events("Pod", &pod).await?;
+        Ok(events.iter().any(|(reason, message)| reason == "FailedScheduling" && message.contains("no nodes available")).then_some(()))
+    })
+    .await
 }
 
 pub(crate) async fn the_controller_may_do_what_its_roles_say(bed: &Bed) -> Outcome {

@@ -70,7 +70,7 @@ impl Undertaker {
 
 /// What the process itself does: listens until the line closes, then ends and removes.
 pub(crate) fn work() {
-    let (mut processes, mut folders) = (BTreeSet::new(), BTreeSet::new());
+    let (mut processes, mut folders) = (Vec::new(), BTreeSet::new());
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let (order, subject) = line.split_once(' ').unwrap_or((&line, ""));
         let process = || subject.parse::<i32>().ok().and_then(Pid::from_raw);

@@ -51,7 +51,7 @@ fn multipart(text: &str) -> Result<Registration, Trouble> {
         head.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).ok_or("the MIME document has no boundary")?;
     let separator = format!("\n--{boundary}");
     let mut parts: Vec<&str> = text.split(&separator).skip(1).collect();
-    if !parts.pop().is_some_and(|last| last.trim() == "--") {
+    if parts.pop().is_none_or(|last| last.trim() != "--") {
         return Err("the MIME document does not end with its boundary".into());
     }
     let (mut merged, mut script) = (Value::Null, None);
