@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -40,6 +41,8 @@ fn start() -> Server {
         .args(["-B".as_ref(), folder().join("server.py").as_os_str()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // A group of its own: ctrl-C at the terminal is for the tests.
+        .process_group(0)
         .spawn()
         .expect("the fake AWS can be started");
     let mut line = String::new();
@@ -79,6 +82,16 @@ impl Account {
     /// Lets Spot prices be so many times what they were at first.
     pub(crate) fn spot_prices_times(&self, factor: u32) {
         request("PUT", &format!("/_fake/spot/{}", self.key), &factor.to_string());
+    }
+
+    /// How many instances CreateFleet can still start from each pool; `fake/server.py` says how they are written.
+    pub(crate) fn pools(&self, pools: &Value) {
+        request("PUT", &format!("/_fake/pools/{}", self.key), &pools.to_string());
+    }
+
+    /// Writes SSM parameters; `fake/server.py` says how they are written.
+    pub(crate) fn parameters(&self, parameters: &Value) {
+        request("PUT", &format!("/_fake/parameters/{}", self.key), &parameters.to_string());
     }
 
     /// Lets go of answers that are held.

@@ -1,0 +1,127 @@
+//! End-to-end tests: a real control plane, a fake AWS, nodes that are played, and the `supercargo` binary between them.
+//!
+//! All tests share one control plane, which the first of them brings up and which goes when they are over; they run one after the other, each
+//! with an account of its own in the cloud. `cargo test --test e2e -- up` brings the same up for a person. `docs/testbed.md` has the rest.
+
+mod aws;
+mod bed;
+mod boots;
+mod cluster;
+mod control_plane;
+#[expect(dead_code, reason = "no test starts the controller yet")]
+mod controller;
+#[path = "../aws/fake.rs"]
+#[allow(dead_code, reason = "what the tests of the live catalog need is not all needed here")]
+mod fake;
+mod foundations;
+mod joiner;
+mod keys;
+mod processes;
+mod undertaker;
+mod up;
+mod user_data;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+
+use crate::bed::Bed;
+
+/// What can go wrong in the test bed or in a test.
+pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
+/// How a test ends.
+pub(crate) type Outcome = Result<(), Trouble>;
+
+/// How long a test may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The test bed, once the first test has asked for it; or why there is none.
+static BED: OnceLock<Result<Bed, String>> = OnceLock::new();
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// Each test by its path, and how it is run.
+macro_rules! tests {
+    ($how:ident: $($module:ident :: $name:ident),* $(,)?) => {
+        [$(Trial::test(concat!(stringify!($module), "::", stringify!($name)), || $how($module::$name))),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let first = std::env::args().nth(1);
+    match first.as_deref() {
+        Some(undertaker::ARGUMENT) => {
+            undertaker::work();
+            return ExitCode::SUCCESS;
+        }
+        Some(up::ARGUMENT) => return runtime().block_on(up::until_told()),
+        _ => (),
+    }
+    let mut arguments = Arguments::from_args();
+    // They share a cluster.
+    arguments.test_threads = Some(1);
+    let without_bed = tests![
+        alone:
+        boots::a_script_of_amazon_linux_2_is_read,
+        boots::later_node_configs_win,
+        boots::settings_of_bottlerocket_are_read,
+        boots::what_no_image_could_use_is_an_error,
+    ];
+    let in_bed = tests![
+        in_bed:
+        foundations::a_budget_blocks_an_eviction,
+        foundations::an_instance_becomes_a_node_that_runs_pods,
+        foundations::faults_of_instances_show,
+        foundations::mistakes_in_custom_resources_are_refused,
+        foundations::pods_without_a_node_are_unschedulable,
+        foundations::pools_of_the_cloud_run_dry,
+        foundations::the_controller_may_do_what_its_roles_say,
+    ];
+    let conclusion = libtest_mimic::run(&arguments, without_bed.into_iter().chain(in_bed).collect());
+    if let Some(Ok(bed)) = BED.get() {
+        if conclusion.has_failed() {
+            bed.processes.keep_logs();
+        }
+        bed.processes.finish();
+    }
+    conclusion.exit_code()
+}
+
+fn runtime() -> &'static Runtime {
+    RUNTIME.get_or_init(|| Runtime::new().expect("the system has threads for a runtime"))
+}
+
+/// Runs a test that needs no test bed.
+fn alone(test: fn() -> Outcome) -> Result<(), Failed> {
+    test().map_err(|error| error.to_string().into())
+}
+
+/// Runs one test in the test bed, and clears up after it.
+fn in_bed(test: impl AsyncFnOnce(&Bed) -> Outcome) -> Result<(), Failed> {
+    let bed = BED.get_or_init(|| runtime().block_on(Bed::start()).map_err(|error| error.to_string()));
+    let bed = bed.as_ref().map_err(|error| format!("the test bed did not come up: {error}"))?;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        runtime().block_on(async {
+            let in_time = tokio::time::timeout(PATIENCE, test(bed)).await;
+            in_time.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}").into()))
+        })
+    }));
+    let failure = match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Some(said.unwrap_or("it panicked").to_owned())
+        }
+    };
+    let failure = failure.map(|failure| format!("{failure}\n\n{}", runtime().block_on(bed.dump())));
+    let reset = runtime().block_on(bed.reset());
+    match (failure, reset) {
+        (Some(failure), _) => Err(failure.into()),
+        (None, Err(error)) => Err(format!("the test bed cannot be cleared: {error}").into()),
+        (None, Ok(())) => Ok(()),
+    }
+}
