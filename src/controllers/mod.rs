@@ -2,3 +2,8 @@
 //!
 //! One module per controller. Each reads the [`mirror`](crate::adapters::kube) of the cluster and writes to the API server and to the
 //! cloud, nothing else: what they know is in the objects, so that one that dies and comes back goes on where the objects are.
+
+pub mod drift_hash;
+pub mod node_class;
+pub mod node_pool;
+pub mod patches;
