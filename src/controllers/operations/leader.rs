@@ -11,7 +11,6 @@
 
 mod record;
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::metrics::Metrics;
 use super::options::Election;
+use crate::controllers::random::random;
 use record::Record;
 
 /// The times of an election.
@@ -163,11 +163,6 @@ fn identity() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
     format!("{}_{:016x}", host.as_deref().unwrap_or(env!("CARGO_PKG_NAME")), random())
-}
-
-/// Differs from call to call and from process to process.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 struct Candidate {

@@ -15,6 +15,7 @@ use crate::adapters::kube::node_claims::node_claims;
 use crate::controllers::lifecycle::TERMINATION;
 use crate::controllers::planned_pods;
 use crate::controllers::provisioner::view::{View, key};
+use crate::controllers::random::random;
 use crate::controllers::world::World;
 use crate::domain::annotations;
 use crate::domain::plan::{Plan, PlannedNode};
@@ -89,6 +90,7 @@ async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, nod
             }
             Err(_) => continue,
         };
+        world.launches.created(made.uid().as_deref().unwrap_or_default());
         world.mirror.remember(made.clone());
         world.metrics.claims.provisioned(&node.node_pool);
         let requests = made.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
@@ -170,14 +172,14 @@ fn is_final(error: &kube::Error) -> bool {
 
 /// Names a plan in annotations and logs.
 fn plan_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
+    format!("{:016x}", random())
 }
 
 /// Five characters like those that the API server appends to a generated name.
 fn suffix() -> String {
     // Without vowels and what looks alike, as in k8s.io/apimachinery/pkg/util/rand.
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut number = rand::random::<u64>();
+    let mut number = random();
     let mut next = || {
         let letter = LETTERS[usize::try_from(number % LETTERS.len() as u64).unwrap_or_default()];
         number /= LETTERS.len() as u64;

@@ -1,8 +1,10 @@
 //! The cloud that the controllers act on: EC2, SSM, IAM and EKS in one region.
 
 mod batcher;
+pub mod cache;
 mod call_error;
 mod cluster_facts;
+pub mod discovery;
 mod fleet;
 mod instances;
 mod launch_failure;
@@ -24,6 +26,7 @@ use aws_sdk_ec2::config::timeout::TimeoutConfig;
 
 use super::error::FetchError;
 use super::session::{Access, Session};
+use discovery::{Memory, RefreshIntervals};
 use launch_templates::LaunchTemplates;
 use rate_limit::RateLimits;
 use subnet_ledger::SubnetLedger;
@@ -48,6 +51,7 @@ pub struct Cloud {
     ssm: aws_sdk_ssm::Client,
     iam: aws_sdk_iam::Client,
     eks: aws_sdk_eks::Client,
+    memory: Arc<Memory>,
     shared: Arc<Shared>,
 }
 
@@ -89,8 +93,15 @@ impl Cloud {
             ssm: aws_sdk_ssm::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             eks: aws_sdk_eks::Client::new(&config),
+            memory: Arc::new(Memory::new(RefreshIntervals::default())),
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same with other times for which what selectors found is kept; what is remembered so far is forgotten.
+    #[must_use]
+    pub fn with_refresh_intervals(self, intervals: RefreshIntervals) -> Self {
+        Self { memory: Arc::new(Memory::new(intervals)), ..self }
     }
 
     /// The region that every call goes to.
