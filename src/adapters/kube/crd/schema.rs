@@ -92,7 +92,7 @@ pub(super) fn without_format(schema: &mut Schema) {
 
 /// A map of resources to quantities, which may be written as integers.
 pub(super) fn quantities(schema: &mut Schema) {
-    let quantity = json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }], "pattern": QUANTITY, "x-kubernetes-int-or-string": true });
+    let quantity = json!({ "pattern": QUANTITY, "x-kubernetes-int-or-string": true });
     schema.insert("additionalProperties".to_owned(), quantity);
 }
 
