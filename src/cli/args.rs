@@ -33,6 +33,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Refresh, list, compare and look over catalogs of instance types and prices.
     Catalog(CatalogArgs),
+    /// Print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`; docs/crds.md.
+    Crds,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod catalog;
+mod crds;
 mod explain;
 mod export;
 mod input;
@@ -66,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Explain(args) => explain::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Catalog(args) => catalog::run(args),
+            Command::Crds => crds::run(),
         },
         Err(usage) => {
             // Help and version are answers too: clap prints them to stdout and everything else to stderr.

@@ -51,34 +51,34 @@ pub const AWS_DOMAIN: &str = "karpenter.k8s.aws";
 /// The domain of Karpenter core's labels.
 pub const KARPENTER_DOMAIN: &str = "karpenter.sh";
 
-/// Labels of `karpenter.k8s.aws` that requirements may name, without the domain (reference: the CRD's allow-list).
-const AWS_LABELS: &[&str] = &[
+/// Labels of `karpenter.k8s.aws` that requirements may name, without the domain, in the order of the CRD's allow-list.
+pub(crate) const AWS_LABELS: &[&str] = &[
+    "instance-tenancy",
+    "capacity-reservation-type",
     "capacity-reservation-id",
     "capacity-reservation-interruptible",
-    "capacity-reservation-type",
     "ec2nodeclass",
-    "instance-accelerator-count",
-    "instance-accelerator-manufacturer",
-    "instance-accelerator-name",
-    "instance-capability-flex",
+    "instance-encryption-in-transit-supported",
     "instance-category",
+    "instance-hypervisor",
+    "instance-family",
+    "instance-generation",
+    "instance-local-nvme",
+    "instance-size",
     "instance-cpu",
     "instance-cpu-manufacturer",
     "instance-cpu-sustained-clock-speed-mhz",
-    "instance-ebs-bandwidth",
-    "instance-encryption-in-transit-supported",
-    "instance-family",
-    "instance-generation",
-    "instance-gpu-count",
-    "instance-gpu-manufacturer",
-    "instance-gpu-memory",
-    "instance-gpu-name",
-    "instance-hypervisor",
-    "instance-local-nvme",
     "instance-memory",
+    "instance-ebs-bandwidth",
     "instance-network-bandwidth",
-    "instance-size",
-    "instance-tenancy",
+    "instance-gpu-name",
+    "instance-gpu-manufacturer",
+    "instance-gpu-count",
+    "instance-gpu-memory",
+    "instance-accelerator-name",
+    "instance-accelerator-manufacturer",
+    "instance-accelerator-count",
+    "instance-capability-flex",
     "placement-group-id",
     "placement-group-partition",
 ];
@@ -93,9 +93,7 @@ pub fn is_well_known(key: &str) -> bool {
 /// Whether `key` is one of the labels of `karpenter.k8s.aws` that exist.
 #[must_use]
 pub fn is_aws_label(key: &str) -> bool {
-    key.strip_prefix(AWS_DOMAIN)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .is_some_and(|name| AWS_LABELS.binary_search(&name).is_ok())
+    key.strip_prefix(AWS_DOMAIN).and_then(|rest| rest.strip_prefix('/')).is_some_and(|name| AWS_LABELS.contains(&name))
 }
 
 /// The stable key that stands for `key`: old names of zone, region, architecture, system and type are rewritten.

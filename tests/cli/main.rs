@@ -2,6 +2,7 @@
 
 mod catalog;
 mod commitments;
+mod crds;
 mod errors;
 mod golden;
 mod instances;

@@ -1,6 +1,7 @@
 //! Loading manifests: what is understood, what is left out, and what every mistake is answered with.
 
 mod company;
+mod custom_resources;
 mod loading;
 mod mistakes;
 mod overlays;

@@ -267,8 +267,8 @@ fn zones(class: &crd::EC2NodeClass) -> Option<BTreeMap<String, Option<String>>> 
 
 fn network_interfaces(spec: &crd::EC2NodeClassSpec) -> Vec<NetworkInterface> {
     let convert = |interface: &crd::NetworkInterfaceSpec| NetworkInterface {
-        card: interface.network_card_index,
-        device: interface.device_index,
+        card: interface.network_card_index.into(),
+        device: interface.device_index.into(),
         efa_only: interface.interface_type == "efa-only",
     };
     spec.network_interfaces.iter().flatten().map(convert).collect()

@@ -1,12 +1,15 @@
 //! The custom resources: Karpenter's own API groups and field names, so that objects move between the two unchanged.
 //!
 //! Fields after Karpenter core v1.15.0 and its AWS provider v1.15.1. The types hold what a user may write and what the
-//! controllers report; defaults and validation rules of the schema are not here.
+//! controllers report, with the schema's defaults and rules as attributes; [`definitions`] are the CustomResourceDefinitions made of them.
 
+pub mod definitions;
 mod ec2_node_class;
 mod node_claim;
+mod node_class_rules;
 mod node_overlay;
 mod node_pool;
+mod schema;
 
 pub use ec2_node_class::{
     AmiSelectorTerm, AmiStatus, BlockDeviceMapping, CapacityReservationSelectorTerm, CapacityReservationStatus,

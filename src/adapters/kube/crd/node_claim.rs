@@ -12,20 +12,44 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::kube::crd::node_pool::{NodeClassReference, NodeRequirement};
+use crate::adapters::kube::crd::schema::{
+    DURATION, DURATION_OR_NEVER, REQUIREMENT_RULES, conditions_of_claims, merged_by_type, quantities, rules, taints,
+};
 
 /// What a NodeClaim asks for; it never changes.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(group = "karpenter.sh", version = "v1", kind = "NodeClaim", plural = "nodeclaims", category = "karpenter")]
-#[kube(status = "NodeClaimStatus", derive = "PartialEq")]
+#[kube(status = "NodeClaimStatus", derive = "PartialEq", doc = "A node that was asked for, and what became of it.")]
+#[kube(
+    printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".metadata.labels.node\\.kubernetes\\.io/instance-type"}"#
+)]
+#[kube(printcolumn = r#"{"name": "Capacity", "type": "string", "jsonPath": ".metadata.labels.karpenter\\.sh/capacity-type"}"#)]
+#[kube(printcolumn = r#"{"name": "Zone", "type": "string", "jsonPath": ".metadata.labels.topology\\.kubernetes\\.io/zone"}"#)]
+#[kube(printcolumn = r#"{"name": "Node", "type": "string", "jsonPath": ".status.nodeName"}"#)]
+#[kube(printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#)]
+#[kube(printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#)]
+#[kube(printcolumn = r#"{"name": "ImageID", "type": "string", "jsonPath": ".status.imageID", "priority": 1}"#)]
+#[kube(printcolumn = r#"{"name": "ID", "type": "string", "jsonPath": ".status.providerID", "priority": 1}"#)]
+#[kube(
+    printcolumn = r#"{"name": "NodePool", "type": "string", "jsonPath": ".metadata.labels.karpenter\\.sh/nodepool", "priority": 1}"#
+)]
+#[kube(printcolumn = r#"{"name": "NodeClass", "type": "string", "jsonPath": ".spec.nodeClassRef.name", "priority": 1}"#)]
+#[kube(
+    printcolumn = r#"{"name": "Drifted", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].status", "priority": 1}"#
+)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = rules(&[("self == oldSelf", "the spec of a NodeClaim cannot be changed")]))]
 pub struct NodeClaimSpec {
     /// Taints that pods must tolerate.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = taints)]
     pub taints: Option<Vec<Taint>>,
     /// Taints that something removes while the node starts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = taints)]
     pub startup_taints: Option<Vec<Taint>>,
     /// What the labels of the node must be; names the instance types, zones and capacity types that will do.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"), transform = rules(REQUIREMENT_RULES))]
     pub requirements: Vec<NodeRequirement>,
     /// What the node must at least hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,9 +58,11 @@ pub struct NodeClaimSpec {
     pub node_class_ref: NodeClassReference,
     /// The longest that draining may take.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DURATION))]
     pub termination_grace_period: Option<String>,
     /// How long the node lives, a duration or `Never`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DURATION_OR_NEVER), extend("default" = "720h"))]
     pub expire_after: Option<String>,
 }
 
@@ -46,6 +72,7 @@ pub struct NodeClaimSpec {
 pub struct NodeClaimResources {
     /// Sum of its pods' requests and of the DaemonSets'.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = quantities)]
     pub requests: Option<BTreeMap<String, Quantity>>,
 }
 
@@ -64,12 +91,15 @@ pub struct NodeClaimStatus {
     pub image_id: Option<String>,
     /// What the instance type has.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = quantities)]
     pub capacity: Option<BTreeMap<String, Quantity>>,
     /// What is left for pods.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = quantities)]
     pub allocatable: Option<BTreeMap<String, Quantity>>,
     /// `Launched`, `Registered`, `Initialized`, `Consolidatable`, `Drifted`, ..., `Ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = conditions_of_claims, transform = merged_by_type)]
     pub conditions: Option<Vec<Condition>>,
     /// When a pod last came or went.
     #[serde(skip_serializing_if = "Option::is_none")]
