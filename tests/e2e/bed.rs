@@ -5,17 +5,19 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::Trouble;
 use crate::aws::Cloud;
 use crate::cluster::{Cluster, documents, until};
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, SYSTEM_NAMESPACE};
 use crate::joiner::{Habits, Joiner};
 use crate::processes::{Processes, tail};
 
 /// Logs of the parts that belong to one test.
 const LOGS_OF_A_TEST: [&str; 2] = ["supercargo.log", "joiner.log"];
 /// What of the shipped manifests says who the controller is and what it may do.
-const RIGHTS: [&str; 6] = ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+const RIGHTS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
 /// Control plane, custom resources and rights. The cloud is each test's own.
 pub(crate) struct Bed {
@@ -84,9 +86,16 @@ impl Bed {
             })
             .await?;
         }
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}});
+        self.cluster.apply_object(&namespace).await?;
         for file in shipped_manifests()? {
-            for object in documents(&std::fs::read_to_string(&file)?)? {
-                if object["kind"].as_str().is_some_and(|kind| RIGHTS.contains(&kind)) {
+            for mut object in documents(&std::fs::read_to_string(&file)?)? {
+                let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+                if RIGHTS.contains(&kind.as_str()) {
+                    if !kind.starts_with("Cluster") {
+                        // As the kustomization does.
+                        object["metadata"]["namespace"] = json!(SYSTEM_NAMESPACE);
+                    }
                     self.cluster.apply_object(&object).await?;
                 }
             }
@@ -95,9 +104,9 @@ impl Bed {
     }
 }
 
-/// The YAML files in `deploy/`, by name.
+/// The YAML files in `deploy/kubernetes/`, by name.
 fn shipped_manifests() -> Result<Vec<PathBuf>, Trouble> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

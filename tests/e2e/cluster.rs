@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::Trouble;
+use crate::control_plane::SYSTEM_NAMESPACE;
 
 /// Where the pods of the tests live.
 pub(crate) const NAMESPACE: &str = "default";
@@ -33,7 +34,9 @@ const CLUSTER_WIDE: [&str; 13] = [
     "StorageClass",
 ];
 /// What a test may leave behind, as (group and version, kind): owners before what they own.
-const LEFT_BEHIND: [(&str, &str); 15] = [
+const LEFT_BEHIND: [(&str, &str); 16] = [
+    // A controller that was killed still holds it.
+    ("coordination.k8s.io/v1", "Lease"),
     ("karpenter.sh/v1", "NodePool"),
     ("karpenter.sh/v1", "NodeClaim"),
     ("karpenter.sh/v1alpha1", "NodeOverlay"),
@@ -164,7 +167,7 @@ impl Cluster {
     /// Takes away all that a test left, finalizers notwithstanding.
     pub(crate) async fn reset(&self) -> Result<(), Trouble> {
         for (version, kind) in LEFT_BEHIND {
-            let api = self.api(version, kind, NAMESPACE);
+            let api = self.api(version, kind, namespace_of(kind));
             match api.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await {
                 Ok(_) => (),
                 // The cluster does not serve the kind.
@@ -194,7 +197,7 @@ impl Cluster {
     pub(crate) async fn dump(&self) -> String {
         let mut said = String::new();
         for (version, kind) in LEFT_BEHIND {
-            let Ok(objects) = self.api(version, kind, NAMESPACE).list(&ListParams::default()).await else { continue };
+            let Ok(objects) = self.api(version, kind, namespace_of(kind)).list(&ListParams::default()).await else { continue };
             for object in objects {
                 match kind {
                     "Event" => {
@@ -320,6 +323,11 @@ pub(crate) fn by_node(pods: &[Pod]) -> BTreeMap<&str, usize> {
         *counts.entry(node).or_default() += 1;
     }
     counts
+}
+
+/// Where tests leave objects of a kind.
+fn namespace_of(kind: &str) -> &'static str {
+    if kind == "Lease" { SYSTEM_NAMESPACE } else { NAMESPACE }
 }
 
 fn is_unschedulable(pod: &Pod) -> bool {

@@ -20,6 +20,8 @@ use crate::processes::{Process, Processes, free_ports};
 
 /// Services of the cluster get addresses from here.
 pub(crate) const SERVICE_RANGE: &str = "10.0.0.0/16";
+/// Where the shipped manifests put the controller.
+pub(crate) const SYSTEM_NAMESPACE: &str = "karpenter";
 /// The annotation of the nodes that kwok plays the kubelet of.
 pub(crate) const KWOK_ANNOTATION: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 /// How long the parts may take to come up. They take seconds; machines can be busy.
@@ -30,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Supercargo is the ServiceAccount that `deploy/` names, so that it may do what the roles there let it and nothing else.
 const USERS: [(&str, &str, &str); 5] = [
     ("admin", "admin", "system:masters"),
-    ("supercargo", "system:serviceaccount:supercargo:supercargo", "system:serviceaccounts,system:serviceaccounts:supercargo"),
+    ("supercargo", "system:serviceaccount:karpenter:supercargo", "system:serviceaccounts,system:serviceaccounts:karpenter"),
     ("controller-manager", "system:kube-controller-manager", ""),
     ("scheduler", "system:kube-scheduler", ""),
     ("kwok", "kwok", "system:masters"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::Trouble;
 use crate::aws::{CLUSTER, Cloud};
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, SYSTEM_NAMESPACE};
 use crate::processes::{Process, Processes, free_ports};
 
 /// How long a controller that is asked to end may take.
@@ -37,7 +37,7 @@ impl Controller {
             ("KUBECONFIG", kubeconfig.display().to_string()),
             ("CLUSTER_NAME", CLUSTER.to_owned()),
             ("CLUSTER_ENDPOINT", plane.server.clone()),
-            ("SYSTEM_NAMESPACE", "supercargo".to_owned()),
+            ("SYSTEM_NAMESPACE", SYSTEM_NAMESPACE.to_owned()),
             ("METRICS_PORT", metrics.to_string()),
             ("HEALTH_PROBE_PORT", health.to_string()),
             ("BATCH_IDLE_DURATION", "200ms".to_owned()),

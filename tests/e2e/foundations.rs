@@ -86,7 +86,10 @@ pub(crate) async fn pods_without_a_node_are_unschedulable(bed: &Bed) -> Outcome 
     let pod = bed.cluster.pods_of("web").await?.pop().ok_or("there are pods")?.name_any();
     until("an event says so", SOON, async || {
         let events = bed.cluster.events("Pod", &pod).await?;
-        Ok(events.iter().any(|(reason, message)| reason == "FailedScheduling" && message.contains("no nodes available")).then_some(()))
+        Ok(events
+            .iter()
+            .any(|(reason, message)| reason == "FailedScheduling" && message.contains("no nodes available"))
+            .then_some(()))
     })
     .await
 }
