@@ -81,6 +81,16 @@ impl Account {
         request("PUT", &format!("/_fake/spot/{}", self.key), &factor.to_string());
     }
 
+    /// How many instances CreateFleet can still start from each pool; `fake/server.py` says how they are written.
+    pub(crate) fn pools(&self, pools: &Value) {
+        request("PUT", &format!("/_fake/pools/{}", self.key), &pools.to_string());
+    }
+
+    /// Lets SSM have these parameters of AWS, and no others.
+    pub(crate) fn parameters(&self, parameters: &Value) {
+        request("PUT", &format!("/_fake/parameters/{}", self.key), &parameters.to_string());
+    }
+
     /// Lets go of answers that are held.
     pub(crate) fn release(&self) {
         request("PUT", &format!("/_fake/release/{}", self.key), "");

@@ -1,14 +1,18 @@
-"""EC2 as the tests need it: moto's answers, with the pages and prices that moto does not have."""
+"""EC2 as the tests need it: moto's answers, with the pages, prices and fleets that moto does not have."""
 
 import base64
+import contextlib
 import datetime
 import io
 import re
 import threading
+import zlib
 from xml.sax.saxutils import escape
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+import fleets
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 XML = [("Content-Type", "text/xml;charset=UTF-8")]
@@ -35,6 +39,12 @@ def answer(action, inner):
     return "200 OK", XML, f'<?xml version="1.0" encoding="UTF-8"?>{body}'.encode()
 
 
+def account(environ):
+    """The account of the access key that signed: every key has one of its own, so that tests do not meet each other's instances."""
+    key = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return f"{zlib.crc32(key[1].encode() if key else b''):012d}"
+
+
 def moto(environ, body):
     """moto's own answer."""
     said = {}
@@ -42,8 +52,10 @@ def moto(environ, body):
     def start_response(status, headers, exc_info=None):
         said["status"], said["headers"] = status, headers
 
-    with _moto_lock:
-        inner = dict(environ, CONTENT_LENGTH=str(len(body)))
+    # A queue that is waited on must not hold up everything else.
+    waits = "/sqs/" in environ.get("HTTP_AUTHORIZATION", "")
+    with contextlib.nullcontext() if waits else _moto_lock:
+        inner = dict(environ, CONTENT_LENGTH=str(len(body)), HTTP_X_MOTO_ACCOUNT_ID=account(environ))
         inner["wsgi.input"] = io.BytesIO(body)
         data = b"".join(_moto(inner, start_response))
     return said["status"], said["headers"], data
@@ -147,21 +159,44 @@ def describe_spot_price_history(region, form, environ):
     return answer("DescribeSpotPriceHistory", f"<spotPriceHistorySet>{inner}</spotPriceHistorySet>{more}")
 
 
+def create_fleet(key, region, form, environ, body):
+    if form.get("DryRun") == "true" or not any(fleets.OVERRIDE.fullmatch(name) for name in form):
+        return moto(environ, body)
+
+    def make():
+        made = fleets.create_fleet(account(environ), key, region, form, lambda narrowed: moto(environ, narrowed))
+        return answer("CreateFleet", made) if isinstance(made, str) else made
+
+    made = fleets.once(key, region, form, make)
+    if made is None:
+        raise BadRequest("IdempotentParameterMismatch", "The client token was used before with other parameters.")
+    return made
+
+
+def nothing(action, element):
+    """The answer to a question that moto does not know: there is none."""
+    return lambda region, form, environ: answer(action, f"<{element}/>")
+
+
 ACTIONS = {
+    "DescribeCapacityReservations": nothing("DescribeCapacityReservations", "capacityReservationSet"),
+    "DescribePlacementGroups": nothing("DescribePlacementGroups", "placementGroupSet"),
     "DescribeInstanceTypes": describe_instance_types,
     "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
     "DescribeSpotPriceHistory": describe_spot_price_history,
 }
 
 
-def handle(region, form, environ, body):
-    """The answer to a request that is signed for `region`."""
+def handle(key, region, form, environ, body):
+    """The answer to a request that the access key `key` signed for `region`."""
     if region is None:
         return error("AuthFailure", "Credential should be scoped to a valid region.", 401)
     action = form.get("Action")
-    if action not in ACTIONS:
-        return moto(environ, body)
     try:
+        if action == "CreateFleet":
+            return create_fleet(key, region, form, environ, body)
+        if action not in ACTIONS:
+            return moto(environ, body)
         return ACTIONS[action](region, form, environ)
     except BadRequest as refused:
         return error(refused.args[0], refused.args[1], 400)
