@@ -6,6 +6,8 @@
 
 mod alone;
 mod commands;
+#[cfg(feature = "controller")]
+mod discovery;
 mod fake;
 mod faults;
 #[cfg(feature = "controller")]
