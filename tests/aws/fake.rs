@@ -89,7 +89,7 @@ impl Account {
         request("PUT", &format!("/_fake/pools/{}", self.key), &pools.to_string());
     }
 
-    /// Writes SSM parameters; `fake/server.py` says how they are written.
+    /// Lets SSM have these parameters of AWS, and no others.
     pub(crate) fn parameters(&self, parameters: &Value) {
         request("PUT", &format!("/_fake/parameters/{}", self.key), &parameters.to_string());
     }

@@ -20,9 +20,9 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::adapters::aws::cloud::{Cloud, ClusterFacts};
 use crate::adapters::aws::cloud::cache::Cache;
 use crate::adapters::aws::cloud::discovery::{DiscoveryError, LaunchProbe, ManagedProfile, ProfileError, ProfileOwner, Refusal};
+use crate::adapters::aws::cloud::{CallError, Cloud, ClusterFacts};
 use crate::adapters::kube::conditions::ConditionStatus;
 use crate::adapters::kube::convert::node_class;
 use crate::adapters::kube::crd::{AmiStatus, EC2NodeClass, EC2NodeClassSpec, EC2NodeClassStatus, NodeClaim};
@@ -83,6 +83,14 @@ pub enum Error {
         name: String,
         /// What was asked.
         source: DiscoveryError,
+    },
+    /// Its launch templates cannot be deleted.
+    #[error("EC2NodeClass {name}: its launch templates cannot be deleted: {source}")]
+    LaunchTemplates {
+        /// The class.
+        name: String,
+        /// What was asked.
+        source: CallError,
     },
     /// The event could not be written.
     #[error("EC2NodeClass {name}: cannot write an event: {source}")]
@@ -324,7 +332,9 @@ async fn finalize(
         return Ok(WHILE_IN_USE);
     }
     let cluster = context.facts.borrow().name.clone();
-    delete_profiles(context, class, &cluster).await.map_err(|source| Error::Cloud { name, source })?;
+    delete_profiles(context, class, &cluster).await.map_err(|source| Error::Cloud { name: name.clone(), source })?;
+    let deleted = context.cloud.delete_launch_templates(&cluster, &name).await;
+    deleted.map_err(|source| Error::LaunchTemplates { name, source })?;
     let rest: Vec<Value> = class.finalizers().iter().filter(|one| *one != FINALIZER).map(|one| json!(one)).collect();
     Ok(after(&patches::metadata(api, class, "finalizers", json!(rest)).await?))
 }

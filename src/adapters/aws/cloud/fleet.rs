@@ -154,7 +154,6 @@ impl Fleet<'_> {
         let context = self.request.class.spec.context.clone().filter(|_| !annotated(MIN_VALUES_RELAXED));
         let target =
             TargetCapacitySpecificationRequest::builder().total_target_capacity(1).default_target_capacity_type(self.target());
-        // Volumes and the fleet belong to the cluster, the instance to the claim too.
         let tagged = [ResourceType::Instance, ResourceType::Volume, ResourceType::Fleet]
             .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(tags::for_ec2(&self.tags))).build());
         let mut call = client

@@ -74,9 +74,10 @@ impl Cloud {
         let session = Session::open(access, region).await?;
         let config = session.config().to_builder().region(Region::new(region.to_owned())).build();
         let ec2 = aws_sdk_ec2::Client::new(&config);
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE_OF_BUYING);
         let buying = aws_sdk_ec2::config::Builder::from(&config)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE_OF_BUYING).build())
+            .timeout_config(patience.build())
             .build();
         let limits = Arc::new(RateLimits::new());
         let shared = Shared {

@@ -27,7 +27,8 @@ pub struct Subnet {
 }
 
 impl Cloud {
-    /// The subnets that any of `terms` selects: those with most free addresses first, then by id.
+    /// The subnets that any of `terms` selects: those with most free addresses first, then by id. Launches know from then on how many
+    /// addresses are free.
     ///
     /// # Errors
     /// When EC2 cannot be asked.
@@ -46,6 +47,7 @@ impl Cloud {
         }
         let mut found: Vec<Subnet> = found.into_values().collect();
         found.sort_by(|a, b| b.free_addresses.cmp(&a.free_addresses).then_with(|| a.id.cmp(&b.id)));
+        self.free_addresses(&found.iter().map(|subnet| (subnet.id.clone(), subnet.free_addresses)).collect());
         self.memory.subnets.put(&question, found.clone(), self.memory.intervals.subnets, now);
         Ok(found)
     }
