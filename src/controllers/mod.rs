@@ -13,6 +13,7 @@ mod offers;
 pub mod operations;
 pub mod patches;
 mod planned_pods;
+mod pools;
 mod prices;
 mod provisioner;
 mod queues;

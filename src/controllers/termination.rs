@@ -53,7 +53,11 @@ pub(crate) async fn reconcile(world: &World, node: Arc<Node>) -> Result<Duration
         }
         let left = drain(world, &node).await?;
         if left > 0 {
-            world.events.warning(&*node, "FailedDraining", &format!("Failed to drain node, {left} pods are waiting to be evicted"));
+            world.events.warning(
+                &*node,
+                "FailedDraining",
+                &format!("Failed to drain node, {left} pods are waiting to be evicted"),
+            );
             return Ok(SOON);
         }
         if let Some(id) = instance
@@ -109,8 +113,10 @@ async fn close(world: &World, node: &Node) -> Result<(), Error> {
 async fn drain(world: &World, node: &Node) -> Result<usize, Error> {
     let name = node.name_any();
     let on_it = world.mirror.pods.state_filter(|pod| eligibility::node_of(pod) == Some(name.as_str()));
-    let waiting: Vec<Arc<Pod>> =
-        on_it.into_iter().filter(|pod| !eligibility::is_mirror(pod) && !tolerates_the_end(pod) && !eligibility::is_finished(pod)).collect();
+    let waiting: Vec<Arc<Pod>> = on_it
+        .into_iter()
+        .filter(|pod| !eligibility::is_mirror(pod) && !tolerates_the_end(pod) && !eligibility::is_finished(pod))
+        .collect();
     for pod in waiting.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         let api: Api<Pod> = Api::namespaced(world.kube.clone(), &pod.namespace().unwrap_or_default());
         match api.evict(&pod.name_any(), &EvictParams::default()).await {

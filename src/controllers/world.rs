@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use crate::adapters::aws::cloud::{Cloud, ClusterFacts};
 use crate::adapters::kube::mirror::Mirror;
 use crate::controllers::events::Events;
-use crate::controllers::operations::leader::Fence;
-use crate::controllers::operations::metrics::Metrics;
 use crate::controllers::lifecycle::Launches;
 use crate::controllers::node_pool::RegistrationHealths;
+use crate::controllers::operations::leader::Fence;
+use crate::controllers::operations::metrics::Metrics;
 use crate::controllers::operations::options::{Acting, Settings};
 use crate::controllers::prices::Prices;
 

@@ -105,25 +105,31 @@ fn lacking(claim: &NodeClaim, node: &Node) -> Option<(&'static str, String)> {
     if let Some(taint) = startup.filter(|wanted| taints.iter().any(|taint| is(taint, &wanted.key, &wanted.effect))).next() {
         return Some(("StartupTaintsExist", format!("StartupTaint \"{}:{}\" still exists", taint.key, taint.effect)));
     }
-    let ephemeral = |taint: &&Taint| {
-        EPHEMERAL.iter().any(|(key, effect)| is(taint, key, effect)) || taint.key.starts_with(READINESS)
-    };
+    let ephemeral =
+        |taint: &&Taint| EPHEMERAL.iter().any(|(key, effect)| is(taint, key, effect)) || taint.key.starts_with(READINESS);
     if let Some(taint) = taints.iter().find(ephemeral) {
-        return Some(("KnownEphemeralTaintsExist", format!("KnownEphemeralTaint \"{}:{}\" still exists", taint.key, taint.effect)));
+        return Some((
+            "KnownEphemeralTaintsExist",
+            format!("KnownEphemeralTaint \"{}:{}\" still exists", taint.key, taint.effect),
+        ));
     }
     let reported = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
     let has = |name: &str| {
         let amount = reported.and_then(|all| all.get(name)).and_then(|quantity| Quantity::parse(&quantity.0).ok());
         amount.is_some_and(|amount| amount.amount(name) > 0)
     };
-    let missing: BTreeSet<String> =
-        requests(claim).iter().filter(|(name, amount)| *amount > 0 && !has(name.as_str())).map(|(name, _)| name.to_string()).collect();
+    let missing: BTreeSet<String> = requests(claim)
+        .iter()
+        .filter(|(name, amount)| *amount > 0 && !has(name.as_str()))
+        .map(|(name, _)| name.to_string())
+        .collect();
     missing.first().map(|name| ("ResourceNotRegistered", format!("Resource \"{name}\" was requested but not registered")))
 }
 
 /// Takes the hold off, and says that the node is initialized where it is; whether the API server took it.
 async fn release(world: &World, node: &Node, initialized: bool) -> Result<bool, Error> {
-    let taints: Vec<&Taint> = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).filter(|of| of.key != HOLD).collect();
+    let taints: Vec<&Taint> =
+        node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).filter(|of| of.key != HOLD).collect();
     let mut patch = json!({"metadata": {"resourceVersion": node.resource_version()}, "spec": {"taints": taints}});
     if initialized {
         patch["metadata"]["labels"] = json!({labels::INITIALIZED: "true"});
@@ -169,7 +175,10 @@ mod tests {
         assert_eq!(reason("True", &json!([{"key": "agent", "effect": "NoSchedule"}]), &all), Some("StartupTaintsExist"));
         let starting = json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]);
         assert_eq!(reason("True", &starting, &all), Some("KnownEphemeralTaintsExist"));
-        assert_eq!(reason("True", &json!([{"key": "readiness.k8s.io/x", "effect": "NoSchedule"}]), &all), Some("KnownEphemeralTaintsExist"));
+        assert_eq!(
+            reason("True", &json!([{"key": "readiness.k8s.io/x", "effect": "NoSchedule"}]), &all),
+            Some("KnownEphemeralTaintsExist")
+        );
         assert_eq!(reason("True", &json!([]), &json!({"cpu": "4", "nvidia.com/gpu": "0"})), Some("ResourceNotRegistered"));
         assert_eq!(reason("True", &json!([{"key": HOLD, "effect": "NoSchedule"}]), &all), None);
     }

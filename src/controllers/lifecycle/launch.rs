@@ -245,8 +245,12 @@ fn capacity_type(claim: &NodeClaim, offers: &[Offer<'_>]) -> Option<CapacityType
     let mut order = vec![CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand];
     if claim.annotations().contains_key(annotations::PLAN) {
         let named = claim.spec.requirements.iter().find(|requirement| requirement.key == labels::CAPACITY_TYPE);
-        let planned: Vec<CapacityType> =
-            named.and_then(|named| named.values.as_ref()).into_iter().flatten().filter_map(|text| CapacityType::parse(text)).collect();
+        let planned: Vec<CapacityType> = named
+            .and_then(|named| named.values.as_ref())
+            .into_iter()
+            .flatten()
+            .filter_map(|text| CapacityType::parse(text))
+            .collect();
         order.sort_by_key(|kind| planned.iter().position(|of| of == kind).unwrap_or(planned.len()));
     }
     order.into_iter().find(|kind| offers.iter().any(|offer| offer.capacity_type == *kind))
@@ -340,7 +344,8 @@ fn tell_fallback(world: &World, claim: &NodeClaim, request: &LaunchRequest<'_>, 
         found.map(|offer| offer.price)
     };
     let Some(paid) = price(&launched.instance_type, &launched.zone) else { return };
-    let missed = launched.failed.iter().filter_map(|one| Some((price(&one.instance_type, &one.zone)?, one))).min_by_key(|of| of.0);
+    let missed =
+        launched.failed.iter().filter_map(|one| Some((price(&one.instance_type, &one.zone)?, one))).min_by_key(|of| of.0);
     if let Some((cheapest, one)) = missed
         && cheapest < paid
     {

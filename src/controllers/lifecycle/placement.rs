@@ -111,7 +111,10 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
             world.metrics.plans.placed(Placed::AsPlanned);
             if let Some(created) = &pod.metadata.creation_timestamp {
                 let now = k8s_openapi::jiff::Timestamp::now();
-                world.metrics.scheduling.pod_bound(std::time::Duration::try_from(now.duration_since(created.0)).unwrap_or_default());
+                world
+                    .metrics
+                    .scheduling
+                    .pod_bound(std::time::Duration::try_from(now.duration_since(created.0)).unwrap_or_default());
             }
             Ok(true)
         }
@@ -122,7 +125,12 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
         }
         // The API server will never take it so; kube-scheduler may know better.
         Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
-            tracing::warn!(pod = name, namespace, message = status.message, "a planned pod cannot be bound; kube-scheduler decides");
+            tracing::warn!(
+                pod = name,
+                namespace,
+                message = status.message,
+                "a planned pod cannot be bound; kube-scheduler decides"
+            );
             Ok(true)
         }
         Err(error) => {

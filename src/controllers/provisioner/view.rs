@@ -86,8 +86,10 @@ pub(super) fn view(world: &World, catalog: &Catalog) -> Result<View, InputError>
         };
         pods.push(LivePod { pod, place });
     }
-    let by_name: BTreeMap<(String, String), Arc<Pod>> =
-        pods.iter().map(|live| ((live.pod.namespace().unwrap_or_default(), live.pod.name_any()), Arc::clone(&live.pod))).collect();
+    let by_name: BTreeMap<(String, String), Arc<Pod>> = pods
+        .iter()
+        .map(|live| ((live.pod.namespace().unwrap_or_default(), live.pod.name_any()), Arc::clone(&live.pod)))
+        .collect();
     let usable = |pool: &crate::adapters::kube::crd::NodePool| pool.is_true(READY);
     let objects = LiveObjects {
         pods,
