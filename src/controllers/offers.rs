@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 
 use crate::adapters::kube::cluster_view::LiveObjects;
 use crate::adapters::kube::convert::node_pool::requirements_of_claim;
-use crate::adapters::kube::crd::{EC2NodeClass, NodeClaim};
+use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::world::World;
 use crate::domain::catalog::{CapacityType, Catalog};
 use crate::domain::cluster::ClusterView;
@@ -178,11 +178,4 @@ pub(crate) fn requests(claim: &NodeClaim) -> Resources {
 pub(crate) fn quantities(resources: &Resources) -> BTreeMap<String, Quantity> {
     let kept = resources.iter().filter(|(name, amount)| *amount != 0 && !name.is_attachment());
     kept.map(|(name, amount)| (name.to_string(), Quantity(quantity_text(name.as_str(), amount)))).collect()
-}
-
-/// Whether the NodeClass may be launched from: its status is about the spec that it has now, and says that all is well.
-pub(crate) fn is_ready(class: &EC2NodeClass) -> bool {
-    use crate::adapters::kube::conditions::{Conditioned as _, READY};
-    let ready = class.stored_conditions().iter().find(|condition| condition.type_ == READY);
-    ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == class.metadata.generation)
 }

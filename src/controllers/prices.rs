@@ -25,8 +25,15 @@ pub(crate) struct Prices {
     pub(crate) settings: InstanceSettings,
     began: Instant,
     unavailable: Mutex<UnavailableOfferings>,
-    /// The last view, and what it was made of.
-    view: Mutex<Option<(Arc<Snapshot>, Unavailable, Arc<Catalog>)>>,
+    view: Mutex<Option<View>>,
+}
+
+/// The last view, and what it was made of.
+#[derive(Debug)]
+struct View {
+    whole: Arc<Snapshot>,
+    missing: Unavailable,
+    made: Arc<Catalog>,
 }
 
 impl Prices {
@@ -42,15 +49,15 @@ impl Prices {
         };
         let missing = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).view(self.began.elapsed());
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, without, made)) = view.as_ref()
-            && *without == missing
+        if let Some(known) = view.as_ref()
+            && known.missing == missing
             // A snapshot is replaced as a whole, and this one is held, so its address tells it from every other.
-            && Arc::ptr_eq(of, &whole)
+            && Arc::ptr_eq(&known.whole, &whole)
         {
-            return Some(Arc::clone(made));
+            return Some(Arc::clone(&known.made));
         }
         let made = Arc::new(missing.applied_to(&whole.catalog));
-        *view = Some((whole, missing, Arc::clone(&made)));
+        *view = Some(View { whole, missing, made: Arc::clone(&made) });
         Some(made)
     }
 

@@ -59,7 +59,7 @@ pub(crate) async fn run<K, Look, E>(
     let queue = stream::iter(all).chain(named).map(Ok::<_, Infallible>);
     let failures = Arc::new(Failures::default());
     let forget = Arc::clone(&failures);
-    let reconcile = move |object: Arc<K>, (): Arc<()>| -> Pin<Box<dyn Future<Output = Result<Action, E>> + Send>> {
+    let reconcile = move |object: Arc<K>, _: Arc<()>| -> Pin<Box<dyn Future<Output = Result<Action, E>> + Send>> {
         let name = object.name_any();
         let (looking, forget) = (look(object), Arc::clone(&forget));
         Box::pin(async move {
@@ -68,7 +68,7 @@ pub(crate) async fn run<K, Look, E>(
             Ok(Action::requeue(time))
         })
     };
-    let again = move |object: Arc<K>, error: &E, (): Arc<()>| {
+    let again = move |object: Arc<K>, error: &E, _: Arc<()>| {
         let name = object.name_any();
         tracing::warn!(controller, object = name, %error, "reconciliation failed");
         Action::requeue(failures.pause(&name))

@@ -1,9 +1,8 @@
 //! The program: what is started in which order, and what ends it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -27,12 +26,12 @@ use crate::adapters::kube::mirror::{Change, Mirror};
 use crate::controllers::events::Events;
 use crate::controllers::lifecycle::Launches;
 use crate::controllers::node_class::NodeClassContext;
-use crate::controllers::node_pool::{NodePoolContext, RegistrationHealths, Usage};
+use crate::controllers::node_pool::{NodePoolContext, Usage};
 use crate::controllers::operations::leader::{Leadership, lead};
+use crate::controllers::operations::logs;
 use crate::controllers::operations::metrics::{Build, Metrics};
 use crate::controllers::operations::options::{Acting, RateLimit, Settings};
 use crate::controllers::operations::server::{Prerequisite, Readiness, Server};
-use crate::controllers::operations::{logs, server};
 use crate::controllers::prices::{Origin, Prices};
 use crate::controllers::world::World;
 use crate::controllers::{garbage_collection, lifecycle, node_class, node_pool, pools, provisioner, queues, random, termination};
@@ -223,7 +222,7 @@ async fn start(
         keep_facts(&own, facts, &ca_bundle).await;
         "the watch of the control plane"
     });
-    if world.settings.acting == Acting::DryRun {
+    if world.settings.acting == Acting::Recommend {
         return;
     }
     if let Err(error) = world.cloud.take_up_launch_templates(&world.settings.cluster.name).await {
@@ -269,7 +268,7 @@ async fn start(
         loop {
             tokio::time::sleep(TEMPLATES_PERIOD).await;
             if own.may_act()
-                && let Err(error) = own.cloud.sweep_launch_templates(Instant::now()).await
+                && let Err(error) = own.cloud.sweep_launch_templates(tokio::time::Instant::now()).await
             {
                 tracing::warn!(%error, "cannot delete launch templates that nobody uses");
             }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::launch::provider_id;
 use super::{Error, HOLD, LATER, SOON, Step, is_held, placement, waits, write_status};
-use crate::adapters::kube::conditions::{ConditionStatus, Conditioned as _};
+use crate::adapters::kube::conditions::Conditioned as _;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::offers::requests;
 use crate::controllers::world::World;
@@ -41,7 +41,7 @@ pub(super) async fn initialize(world: &World, claim: NodeClaim) -> Result<Durati
         if claim.is_true(INITIALIZED) {
             return Ok(LATER);
         }
-        return time(waits(world, &claim, (INITIALIZED, "NodeNotFound", "Node not found"), LATER).await?);
+        return time(&waits(world, &claim, (INITIALIZED, "NodeNotFound", "Node not found"), LATER).await?);
     };
     if claim.is_true(INITIALIZED) && !is_held(node) {
         return Ok(LATER);
@@ -58,10 +58,10 @@ pub(super) async fn initialize(world: &World, claim: NodeClaim) -> Result<Durati
             placement::nominate(world, &claim, node).await;
             release(world, node, false).await?;
         }
-        return time(waits(world, &claim, (INITIALIZED, reason, &message), SOON * 5).await?);
+        return time(&waits(world, &claim, (INITIALIZED, reason, &message), SOON * 5).await?);
     }
     if is_held(node) {
-        if !placement::place(world, &claim, node).await? {
+        if !placement::place(world, &claim, node).await {
             return Ok(SOON);
         }
         world.metrics.plans.held(held_for(&claim));
@@ -77,9 +77,9 @@ pub(super) async fn initialize(world: &World, claim: NodeClaim) -> Result<Durati
     Ok(LATER)
 }
 
-fn time(step: Step) -> Result<Duration, Error> {
+fn time(step: &Step) -> Result<Duration, Error> {
     Ok(match step {
-        Step::Wait(time) => time,
+        Step::Wait(time) => *time,
         Step::Next(_) => SOON,
     })
 }
@@ -101,8 +101,8 @@ fn lacking(claim: &NodeClaim, node: &Node) -> Option<(&'static str, String)> {
     }
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     let is = |taint: &Taint, key: &str, effect: &str| taint.key == key && taint.effect == effect;
-    let startup = claim.spec.startup_taints.iter().flatten();
-    if let Some(taint) = startup.filter(|wanted| taints.iter().any(|taint| is(taint, &wanted.key, &wanted.effect))).next() {
+    let mut startup = claim.spec.startup_taints.iter().flatten();
+    if let Some(taint) = startup.find(|wanted| taints.iter().any(|taint| is(taint, &wanted.key, &wanted.effect))) {
         return Some(("StartupTaintsExist", format!("StartupTaint \"{}:{}\" still exists", taint.key, taint.effect)));
     }
     let ephemeral =

@@ -13,7 +13,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::Error;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::operations::metrics::Placed;
 use crate::controllers::operations::options::Placement;
@@ -25,37 +24,43 @@ use crate::controllers::world::World;
 const AT_ONCE: usize = 16;
 
 /// Brings the claim's planned pods to its node; whether all that can come have come.
-pub(super) async fn place(world: &World, claim: &NodeClaim, node: &Node) -> Result<bool, Error> {
+pub(super) async fn place(world: &World, claim: &NodeClaim, node: &Node) -> bool {
     match world.settings.placement {
-        Placement::Off => return Ok(true),
+        Placement::Off => return true,
         Placement::Nominate => {
             nominate(world, claim, node).await;
-            return Ok(true);
+            return true;
         }
         Placement::Bind => {}
     }
     let name = node.name_any();
     let pods = waiting(world, claim);
-    let attempts = pods.iter().map(|pod| async {
-        if is_bindable(world, pod) {
-            bind(world, pod, &name).await
-        } else {
-            nominate_one(world, pod, &name).await;
-            Ok(true)
-        }
-    });
-    let outcomes: Vec<Result<bool, Error>> = futures_util::stream::iter(attempts).buffer_unordered(AT_ONCE).collect().await;
-    outcomes.into_iter().try_fold(true, |all, outcome| outcome.map(|done| all && done))
+    let mut attempts = Vec::with_capacity(pods.len());
+    for pod in &pods {
+        attempts.push(bring(world, pod, &name));
+    }
+    let outcomes: Vec<bool> = futures_util::stream::iter(attempts).buffer_unordered(AT_ONCE).collect().await;
+    outcomes.into_iter().all(|done| done)
 }
 
 /// Tells kube-scheduler which node the claim's planned pods are meant for.
 pub(super) async fn nominate(world: &World, claim: &NodeClaim, node: &Node) {
     let name = node.name_any();
     let pods = waiting(world, claim);
-    futures_util::stream::iter(pods.iter().map(|pod| nominate_one(world, pod, &name)))
-        .buffer_unordered(AT_ONCE)
-        .collect::<Vec<()>>()
-        .await;
+    let mut attempts = Vec::with_capacity(pods.len());
+    for pod in &pods {
+        attempts.push(nominate_one(world, pod, &name));
+    }
+    futures_util::stream::iter(attempts).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+/// Binds the pod, or nominates it where its place depends on more than the program contains; `false` where it is worth another try.
+async fn bring(world: &World, pod: &Pod, node: &str) -> bool {
+    if is_bindable(world, pod) {
+        return bind(world, pod, node).await;
+    }
+    nominate_one(world, pod, node).await;
+    true
 }
 
 /// The planned pods that are still there and wait.
@@ -88,7 +93,7 @@ fn is_volume_bound(world: &World, namespace: &str, name: &str) -> bool {
 }
 
 /// Binds the pod; `false` where it is worth another try.
-async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
+async fn bind(world: &World, pod: &Pod, node: &str) -> bool {
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
     let binding = Binding {
         metadata: ObjectMeta {
@@ -104,9 +109,8 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
             ..ObjectReference::default()
         },
     };
-    let body = serde_json::to_vec(&binding).map_err(|error| Error::kube("writing a Binding")(kube::Error::SerdeError(error)))?;
     let api: Api<Pod> = Api::namespaced(world.kube.clone(), &namespace);
-    match api.create_subresource::<Value>("binding", &name, &PostParams::default(), body).await {
+    match api.create_subresource::<Binding, Value>("binding", &name, &PostParams::default(), &binding).await {
         Ok(_) => {
             world.metrics.plans.placed(Placed::AsPlanned);
             if let Some(created) = &pod.metadata.creation_timestamp {
@@ -116,12 +120,12 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
                     .scheduling
                     .pod_bound(std::time::Duration::try_from(now.duration_since(created.0)).unwrap_or_default());
             }
-            Ok(true)
+            true
         }
         // It is bound already, was replaced or is gone.
         Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => {
             world.metrics.plans.placed(Placed::Elsewhere);
-            Ok(true)
+            true
         }
         // The API server will never take it so; kube-scheduler may know better.
         Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
@@ -131,11 +135,11 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> Result<bool, Error> {
                 message = status.message,
                 "a planned pod cannot be bound; kube-scheduler decides"
             );
-            Ok(true)
+            true
         }
         Err(error) => {
             tracing::warn!(pod = name, namespace, %error, "binding a planned pod failed");
-            Ok(false)
+            false
         }
     }
 }

@@ -93,7 +93,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             if let Some(SpanFields(known)) = span.extensions().get() {
                 known.iter().for_each(|(name, value)| merge(&mut fields.named, name, value.clone()));
             }

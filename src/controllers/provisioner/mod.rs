@@ -103,7 +103,7 @@ async fn provision(world: &Arc<World>, round: u64) {
     tell_unplaced(world, &view, plan);
     match world.settings.acting {
         Acting::CarryOut => writing::carry_out(world, &view, plan).await,
-        Acting::DryRun => writing::recommend(world, &view, plan),
+        Acting::Recommend => writing::recommend(world, &view, plan),
     }
 }
 

@@ -31,7 +31,10 @@ const HASHES: [&str; 2] = ["karpenter.sh/nodepool-hash", "karpenter.sh/nodepool-
 pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan) {
     let id = plan_id();
     let claims = node_claims(&view.cluster, plan);
-    let writes = claims.into_iter().zip(&plan.nodes).map(|(claim, node)| write(world, view, &id, claim, node));
+    let mut writes = Vec::with_capacity(claims.len());
+    for (claim, node) in claims.into_iter().zip(&plan.nodes) {
+        writes.push(write(world, view, &id, claim, node));
+    }
     futures_util::stream::iter(writes).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     for used in &plan.existing {
         let name = &view.cluster.nodes[used.node].name;

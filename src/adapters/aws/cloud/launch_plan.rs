@@ -242,8 +242,8 @@ impl<'a> Claimed<'a> {
             Some(given) if !given.is_empty() => given
                 .iter()
                 .map(|interface| Interface {
-                    card: Some(small(interface.network_card_index)),
-                    device: small(interface.device_index),
+                    card: Some(interface.network_card_index),
+                    device: interface.device_index,
                     kind: Some(interface.interface_type.clone()),
                     security_groups: groups.clone(),
                     addresses: (interface.interface_type != "efa-only").then(|| addresses(true, tracking.clone())),

@@ -61,7 +61,9 @@ impl LiveObjects {
     /// # Errors
     /// When there are more pods than a plan can hold.
     pub fn load(&self) -> Result<(Loaded, Vec<InputError>), InputError> {
-        let mut objects = Objects { saw_node_pool: true, ..Objects::default() };
+        let mut objects = Objects::default();
+        // Without a NodePool nothing is to be bought, with an assumed one no more than without.
+        objects.saw_node_pool = true;
         let mut faults = Vec::new();
         let mut note = |made: Result<(), Box<InputError>>| faults.extend(made.err().map(|fault| *fault));
         for namespace in &self.namespaces {

@@ -93,7 +93,6 @@ impl Mirror {
         let hub = Arc::new(Hub::default());
         let fresh = Arc::new(Mutex::new(FreshClaims::default()));
         let mut watches = Watches::new();
-        let silent = || |_: &Event<_>| {};
         let (pods, watch) = {
             // Finished pods hold nothing; the API server leaves them out.
             let config = watcher::Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
@@ -117,7 +116,7 @@ impl Mirror {
         let (node_pools, watch) = {
             let hub = Arc::clone(&hub);
             follow_all::<NodePool>(client, move |event| {
-                named(event, |pool| hub.tell(&Change::NodePool(ObjectRef::from_obj(pool))))
+                named(event, |pool| hub.tell(&Change::NodePool(ObjectRef::from_obj(pool))));
             })
         };
         watches.push(watch);
@@ -128,14 +127,14 @@ impl Mirror {
             })
         };
         watches.push(watch);
-        let mut mirror_of = Silent { client, watches: &mut watches };
-        let node_overlays = mirror_of.kind(silent());
-        let daemon_sets = mirror_of.kind(silent());
-        let volume_claims = mirror_of.kind(silent());
-        let volumes = mirror_of.kind(silent());
-        let storage_classes = mirror_of.kind(silent());
-        let csi_nodes = mirror_of.kind(silent());
-        let namespaces = mirror_of.kind(silent());
+        let mut quiet = Silent { client, watches: &mut watches };
+        let node_overlays = quiet.kind();
+        let daemon_sets = quiet.kind();
+        let volume_claims = quiet.kind();
+        let volumes = quiet.kind();
+        let storage_classes = quiet.kind();
+        let csi_nodes = quiet.kind();
+        let namespaces = quiet.kind();
         let mirror = Self {
             pods,
             nodes,
@@ -239,11 +238,11 @@ struct Silent<'a> {
 }
 
 impl Silent<'_> {
-    fn kind<K>(&mut self, told: impl FnMut(&Event<K>) + Send + 'static) -> Store<K>
+    fn kind<K>(&mut self) -> Store<K>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let (store, watch) = follow_all(self.client, told);
+        let (store, watch) = follow_all(self.client, |_: &Event<K>| {});
         self.watches.push(watch);
         store
     }
