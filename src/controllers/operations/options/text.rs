@@ -44,7 +44,7 @@ impl<'a> Setting<'a> {
     }
 
     /// A number of at least `least`.
-    pub(super) fn number<T: FromStr + PartialOrd + Display>(&self, least: T) -> Result<T, SettingError> {
+    pub(super) fn number<T: FromStr + PartialOrd + Display + Copy>(&self, least: T) -> Result<T, SettingError> {
         let number = self.text.parse::<T>().ok().filter(|number| *number >= least);
         number.ok_or_else(|| self.error(format_args!("it is a whole number, at least {least} and not too large")))
     }
