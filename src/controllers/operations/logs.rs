@@ -117,7 +117,8 @@ impl<W, N: Fn() -> Timestamp> JsonLines<W, N> {
         if *metadata.level() >= Level::DEBUG
             && let (Some(file), Some(row)) = (metadata.file(), metadata.line())
         {
-            put("caller", &format!("{}:{row}", file.strip_prefix("src/").unwrap_or(file)).into());
+            let below = file.split_once("src/").map_or(file, |(_, below)| below);
+            put("caller", &format!("{below}:{row}").into());
         }
         put("message", &fields.message.unwrap_or_default().into());
         if !self.commit.is_empty() {

@@ -184,3 +184,16 @@ fn variables_without_meaning_are_named_when_they_ask_for_something() {
         ["AWS_FEATURE_GATES", "INTERRUPTION_QUEUE", "MIN_VALUES_POLICY"]
     );
 }
+
+#[test]
+fn the_guide_lists_every_setting_and_its_default() {
+    let guide = include_str!("../../../../docs/controller.md");
+    for arg in ControllerArgs::augment_args(Command::new("controller")).get_arguments() {
+        let variable = arg.get_env().and_then(|name| name.to_str()).expect("every argument has a variable");
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{variable}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/controller.md says nothing about {variable}"));
+        for default in arg.get_default_values().iter().filter_map(|value| value.to_str()).filter(|value| !value.is_empty()) {
+            assert!(row.contains(&format!("| `{default}` |")), "the default of {variable} is {default}: {row}");
+        }
+    }
+}
