@@ -10,7 +10,8 @@ use crate::planning::PreferencePolicy;
 
 fn command() -> Command {
     // Variables of whoever runs the tests do not count.
-    ControllerArgs::augment_args(Command::new("controller").no_binary_name(true)).mut_args(|arg| arg.env(None::<&str>))
+    ControllerArgs::augment_args(Command::new("controller").no_binary_name(true).args_override_self(true))
+        .mut_args(|arg| arg.env(None::<&str>))
 }
 
 fn checked(flags: &[&str]) -> Result<Settings, SettingError> {
