@@ -166,7 +166,7 @@ fn the_rights_are_bound_to_the_account_that_the_pods_run_as() {
         assert_eq!(subjects.iter().map(|subject| Some(&subject.name)).collect::<Vec<_>>(), [account.metadata.name.as_ref()]);
     }
     let deployment: Deployment = object("deployment.yaml", "Deployment", "supercargo");
-    let pod = deployment.spec.expect("it has a spec").template.spec.expect("its pods have a spec");
+    let pod = deployment.spec.template.spec.expect("its pods have a spec");
     assert_eq!(pod.service_account_name, account.metadata.name);
 }
 
@@ -181,7 +181,7 @@ fn admins_may_manage_our_kinds() {
 #[test]
 fn pods_services_and_budgets_mean_the_same_pods_and_ports() {
     let deployment: Deployment = object("deployment.yaml", "Deployment", "supercargo");
-    let spec = deployment.spec.expect("it has a spec");
+    let spec = deployment.spec;
     let labels = spec.template.metadata.expect("its pods have labels").labels.expect("its pods have labels");
     let pod = spec.template.spec.expect("its pods have a spec");
     let container = &pod.containers[0];

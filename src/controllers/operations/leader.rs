@@ -268,9 +268,8 @@ impl Candidate {
     /// Lets others have the Lease at once.
     async fn release(&mut self) {
         let Some(known) = self.known.as_ref().filter(|known| known.holder() == Some(&self.identity)) else { return };
-        let patience = self.timing.renew_deadline / 2;
-        let released = self.replace(known.released(Timestamp::now()));
-        let problem = match timeout(patience, released).await {
+        let (released, most) = (known.released(Timestamp::now()), self.timing.renew_deadline / 2);
+        let problem = match timeout(most, self.replace(released)).await {
             Ok(Ok(())) => return tracing::info!(lease = self.lease, namespace = self.namespace, "released the lease"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the API server does not answer".to_owned(),

@@ -18,7 +18,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::metrics::Build;
@@ -93,7 +93,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(SpanFields(known)) = span.extensions().get() {
                 known.iter().for_each(|(name, value)| merge(&mut fields.named, name, value.clone()));
             }
@@ -117,7 +117,8 @@ impl<W, N: Fn() -> Timestamp> JsonLines<W, N> {
         if *metadata.level() >= Level::DEBUG
             && let (Some(file), Some(row)) = (metadata.file(), metadata.line())
         {
-            put("caller", &format!("{}:{row}", file.strip_prefix("src/").unwrap_or(file)).into());
+            let below = file.split_once("src/").map_or(file, |(_, below)| below);
+            put("caller", &format!("{below}:{row}").into());
         }
         put("message", &fields.message.unwrap_or_default().into());
         if !self.commit.is_empty() {

@@ -8,8 +8,6 @@ mod settings;
 mod text;
 mod unused;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 pub use feature_gates::FeatureGates;
@@ -81,8 +79,15 @@ pub struct ControllerArgs {
     #[arg(long, value_name = "DURATION", env = "SECURITY_GROUP_REFRESH_INTERVAL", default_value = settings::REFRESH_INTERVAL, help_heading = "AWS")]
     security_group_refresh_interval: String,
     /// Folder with a catalog whose types and prices count, in place of those that EC2 and the Price List have now.
-    #[arg(long, value_name = "PATH", env = "SUPERCARGO_CATALOG", help_heading = "AWS")]
-    catalog: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "SUPERCARGO_CATALOG",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "AWS"
+    )]
+    catalog: String,
 
     /// How long pods gather at most before they are planned together.
     #[arg(long, value_name = "DURATION", env = "BATCH_MAX_DURATION", default_value = settings::BATCH_MAX_DURATION, help_heading = "Planning")]

@@ -170,21 +170,22 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
     use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
 
     use super::*;
     use crate::controllers::operations::metrics::Build;
 
-    async fn ask(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("it takes a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("it answers in UTF-8");
-        answer
+    async fn ask(address: SocketAddr, path: &'static str) -> String {
+        let asked = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address)?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            io::Result::Ok(answer)
+        });
+        asked.await.expect("it does not panic").expect("it answers")
     }
 
     fn local() -> Listen {

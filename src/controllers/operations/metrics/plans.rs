@@ -78,13 +78,13 @@ impl PlanMetrics {
         registry.register("plan_gap_ratio", "Share of the last plan's cost that could at most still be saved", made.gap.clone());
         registry.register(
             "plan_bound_dollars_per_hour",
-            "What no plan in place of the last one could cost less than",
+            "What no plan in place of the last one could cost less than, expected interruptions and unmet preferences included",
             made.bound.clone(),
         );
         registry.register("plan_cost_dollars_per_hour", "What the nodes of the last plan cost", made.cost.clone());
         registry.register(
             "plan_first_fit_saving_dollars_per_hour",
-            "What first-fit would have cost more than the last plan; not set where first-fit leaves other pods",
+            "What first-fit would have cost more than the last plan; NaN where it leaves more or fewer pods",
             made.first_fit_saving.clone(),
         );
         registry.register("solve_duration_seconds", "Seconds that the stages of solves took", made.stages.clone());
@@ -106,7 +106,7 @@ impl PlanMetrics {
         self.cost.set(plan.cost.dollars());
         // Costs compare only where as many pods have a place.
         let saving = if plan.first_fit.unplaced == plan.unplaced.len() {
-            plan.first_fit.cost.dollars() - plan.cost.dollars()
+            (plan.first_fit.cost - plan.cost - plan.interruptions).dollars()
         } else {
             f64::NAN
         };

@@ -6,7 +6,25 @@ use std::time::Duration;
 use super::*;
 use crate::domain::catalog::CapacityType;
 use crate::domain::money::UsdPerHour;
+use crate::domain::plan::{FirstFitOutcome, Plan, StopReason};
 use crate::solver::Stage;
+
+/// A plan of $3.00 in place of first-fit's $4.00, of which at most $0.75 could still be saved.
+fn plan() -> Plan {
+    let usd = |dollars: f64| UsdPerHour::from_micros((dollars * 1e6) as i64);
+    Plan {
+        nodes: Vec::new(),
+        existing: Vec::new(),
+        unplaced: Vec::new(),
+        unmet: Vec::new(),
+        cost: usd(2.75),
+        interruptions: usd(0.25),
+        forgone: UsdPerHour::ZERO,
+        bound: usd(2.25),
+        first_fit: FirstFitOutcome { cost: usd(4.0), nodes: 2, unplaced: 0 },
+        stopped_by: StopReason::Deadline,
+    }
+}
 
 /// One of everything.
 fn used() -> Arc<Metrics> {
@@ -40,6 +58,7 @@ fn used() -> Arc<Metrics> {
     metrics.scheduling.planning_ended("round-0", Duration::from_millis(30), 2);
     metrics.scheduling.pod_bound(Duration::from_secs(40));
     metrics.scheduling.pod_started(Duration::from_secs(45));
+    metrics.plans.planned(&plan());
     metrics.plans.solved(Stage::Diving, Duration::from_millis(20));
     metrics.plans.placed(Placed::AsPlanned);
     metrics.plans.launched_beyond_plan();
@@ -115,10 +134,23 @@ fn values_are_in_the_units_of_their_names() {
         "karpenter_nodeclaims_created_total{reason=\"provisioned\",nodepool=\"general\",min_values_relaxed=\"false\"} 1",
         "karpenter_cloudprovider_duration_seconds_sum{controller=\"nodeclaim.lifecycle\",method=\"Create\",provider=\"aws\"} 1.2",
         "karpenter_scheduler_unschedulable_pods_count{controller=\"provisioner\"} 2",
+        "supercargo_plans_total{stopped_by=\"deadline\"} 1",
+        "supercargo_plan_gap_ratio 0.25",
+        "supercargo_plan_bound_dollars_per_hour 2.25",
+        "supercargo_plan_cost_dollars_per_hour 2.75",
+        "supercargo_plan_first_fit_saving_dollars_per_hour 1.0",
         "leader_election_master_status{name=\"karpenter-leader-election\"} 1",
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
     }
+}
+
+#[test]
+fn costs_of_plans_that_place_different_pods_are_not_compared() {
+    let metrics = Metrics::new(&Build { version: "0.1.0", commit: "" });
+    let left = FirstFitOutcome { unplaced: 1, ..plan().first_fit };
+    metrics.plans.planned(&Plan { first_fit: left, ..plan() });
+    assert!(metrics.encode().contains("supercargo_plan_first_fit_saving_dollars_per_hour NaN"), "{}", metrics.encode());
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Settings {
                 subnets: refresh("SUBNET_REFRESH_INTERVAL", &args.subnet_refresh_interval)?,
                 security_groups: refresh("SECURITY_GROUP_REFRESH_INTERVAL", &args.security_group_refresh_interval)?,
             },
-            catalog: args.catalog.clone().filter(|path| !path.as_os_str().is_empty()),
+            catalog: optional(&args.catalog).map(PathBuf::from),
             batch: batch(args)?,
             solve_budget: Setting::new("SOLVE_BUDGET", &args.solve_budget, SOLVE_BUDGET).duration(LEAST_SOLVE_BUDGET)?,
             preferences: Setting::new("PREFERENCE_POLICY", &args.preference_policy, PREFERENCE_POLICY).one_of(&[

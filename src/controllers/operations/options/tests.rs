@@ -10,7 +10,8 @@ use crate::planning::PreferencePolicy;
 
 fn command() -> Command {
     // Variables of whoever runs the tests do not count.
-    ControllerArgs::augment_args(Command::new("controller").no_binary_name(true)).mut_args(|arg| arg.env(None::<&str>))
+    ControllerArgs::augment_args(Command::new("controller").no_binary_name(true).args_override_self(true))
+        .mut_args(|arg| arg.env(None::<&str>))
 }
 
 fn checked(flags: &[&str]) -> Result<Settings, SettingError> {
@@ -183,4 +184,17 @@ fn variables_without_meaning_are_named_when_they_ask_for_something() {
         unused_variables(|name| asking.get(name).map(|value| (*value).to_owned())),
         ["AWS_FEATURE_GATES", "INTERRUPTION_QUEUE", "MIN_VALUES_POLICY"]
     );
+}
+
+#[test]
+fn the_guide_lists_every_setting_and_its_default() {
+    let guide = include_str!("../../../../docs/controller.md");
+    for arg in ControllerArgs::augment_args(Command::new("controller")).get_arguments() {
+        let variable = arg.get_env().and_then(|name| name.to_str()).expect("every argument has a variable");
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{variable}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/controller.md says nothing about {variable}"));
+        for default in arg.get_default_values().iter().filter_map(|value| value.to_str()).filter(|value| !value.is_empty()) {
+            assert!(row.contains(&format!("| `{default}` |")), "the default of {variable} is {default}: {row}");
+        }
+    }
 }

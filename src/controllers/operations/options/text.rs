@@ -56,10 +56,7 @@ impl<'a> Setting<'a> {
         let sound = given.len() <= LONGEST_DURATION && given.chars().all(|c| c.is_alphanumeric() || c == '.');
         let given = if sound { given.parse::<kube::core::Duration>().ok().map(Duration::from) } else { None };
         given.filter(|given| *given >= least).ok_or_else(|| {
-            self.error(format_args!(
-                "it is a duration such as 100ms, 10s or 1m30s, at least {}",
-                kube::core::Duration::from(least)
-            ))
+            self.error(format_args!("it is a duration such as 100ms, 10s or 1m30s, at least {}s", least.as_secs_f64()))
         })
     }
 
