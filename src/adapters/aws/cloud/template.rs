@@ -256,10 +256,10 @@ fn volume(mapping: &BlockDeviceMapping) -> LaunchTemplateBlockDeviceMappingReque
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(super) fn template() -> Template {
+    fn template() -> Template {
         let addresses = Addresses { public: Some(true), prefixes: Some(2), ipv6: false, primary_ipv6: false, tracking: None };
         Template {
             cluster: "demo".to_owned(),

@@ -150,10 +150,10 @@ fn entries(settings: &Map<String, Value>, field: &str) -> BTreeMap<String, Strin
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::adapters::aws::cloud) mod tests {
     use super::*;
 
-    pub(super) fn facts() -> ClusterFacts {
+    pub(in crate::adapters::aws::cloud) fn facts() -> ClusterFacts {
         ClusterFacts {
             name: "demo".to_owned(),
             endpoint: "https://ABC.gr7.eu-west-1.eks.amazonaws.com".to_owned(),
