@@ -42,6 +42,8 @@ const CLUSTER_CALLS: &[(&str, &str, &[&str])] = &[
     // Placement of planned pods.
     ("", "pods/binding", &["create"]),
     ("", "pods/status", &["patch"]),
+    // Nodes that go are drained.
+    ("", "pods/eviction", &["create"]),
     // Every decision explains itself.
     ("events.k8s.io", "events", &["create", "patch"]),
 ];

@@ -1,7 +1,8 @@
 //! Events on objects, for people: what was decided about them, and why.
 //!
 //! The same event about the same object is published once in two minutes, as in Karpenter core v1.15.0 (`pkg/events/recorder.go`); a
-//! failure to publish is logged and nothing more, since nothing depends on events.
+//! failure to publish is logged and nothing more, since nothing depends on events. What is told of every single pod of a plan is told of
+//! five pods in a second at most: it is for whoever looks at one, and the API server has other things to do.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,9 @@ use kube::{Client, Resource};
 
 /// How long the same event is not repeated.
 const QUIET: Duration = Duration::from_secs(120);
+/// Events about single pods of a plan: so many in a second, and so many at once after a pause.
+const PER_SECOND: f64 = 5.0;
+const AT_ONCE: f64 = 10.0;
 /// The most characters that the API takes.
 const LONGEST_NOTE: usize = 1_024;
 
@@ -21,17 +25,47 @@ const LONGEST_NOTE: usize = 1_024;
 pub(crate) struct Events {
     recorder: Recorder,
     published: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
+    allowance: Arc<Mutex<Allowance>>,
+}
+
+/// Events about single pods that may be published now.
+#[derive(Debug)]
+struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// Whether one more may be published.
+    fn take(&mut self, now: Instant) -> bool {
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * PER_SECOND).min(AT_ONCE);
+        self.at = now;
+        let may = self.left >= 1.0;
+        self.left -= if may { 1.0 } else { 0.0 };
+        may
+    }
 }
 
 impl Events {
     pub(crate) fn new(client: Client) -> Self {
         let reporter = Reporter { controller: "karpenter".to_owned(), instance: None };
-        Self { recorder: Recorder::new(client, reporter), published: Arc::default() }
+        Self {
+            recorder: Recorder::new(client, reporter),
+            published: Arc::default(),
+            allowance: Arc::new(Mutex::new(Allowance { left: AT_ONCE, at: Instant::now() })),
+        }
     }
 
     /// Something went as it should.
     pub(crate) fn normal<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
         self.publish(EventType::Normal, object.object_ref(&()), reason, note, QUIET);
+    }
+
+    /// What was decided about one of many pods.
+    pub(crate) fn decided<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+        if self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            self.normal(object, reason, note);
+        }
     }
 
     /// Something needs attention.
@@ -62,5 +96,20 @@ impl Events {
                 tracing::debug!(%error, reason = event.reason, "cannot publish an event");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_burst_five_events_in_a_second_may_be_published() {
+        let start = Instant::now();
+        let mut allowance = Allowance { left: AT_ONCE, at: start };
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        assert_eq!((0..20).filter(|_| allowance.take(at(0))).count(), 10);
+        assert_eq!((0..20).filter(|_| allowance.take(at(1_000))).count(), 5);
+        assert_eq!((0..20).filter(|_| allowance.take(at(60_000))).count(), 10);
     }
 }

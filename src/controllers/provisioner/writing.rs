@@ -40,7 +40,7 @@ pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan) {
         let name = &view.cluster.nodes[used.node].name;
         let pods: Vec<&Arc<Pod>> = used.pods.iter().filter_map(|&pod| view.pods.get(pod)).collect();
         for pod in &pods {
-            world.events.normal(&***pod, "Nominated", &format!("Pod should schedule on: node/{name}"));
+            world.events.decided(&***pod, "Nominated", &format!("Pod should schedule on: node/{name}"));
         }
         if let Some(claim) = view.in_flight.get(name) {
             share(world, claim, &pods).await;
@@ -62,7 +62,7 @@ pub(super) fn recommend(world: &World, view: &View, plan: &Plan) {
             "recommended node"
         );
         for pod in node.pods.iter().filter_map(|&pod| view.pods.get(pod)) {
-            world.events.normal(&**pod, "Recommended", &format!("Pod would get a node: {}", words(node)));
+            world.events.decided(&**pod, "Recommended", &format!("Pod would get a node: {}", words(node)));
         }
     }
 }
@@ -107,7 +107,7 @@ async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, nod
         );
         for pod in &pods {
             let note = format!("Pod should schedule on: nodeclaim/{name}; {}", words(node));
-            world.events.normal(&***pod, "Nominated", &note);
+            world.events.decided(&***pod, "Nominated", &note);
         }
         return;
     }
