@@ -153,7 +153,7 @@ fn entries(settings: &Map<String, Value>, field: &str) -> BTreeMap<String, Strin
 pub(super) mod tests {
     use super::*;
 
-    pub(super) fn facts() -> ClusterFacts {
+    pub(crate) fn facts() -> ClusterFacts {
         ClusterFacts {
             name: "demo".to_owned(),
             endpoint: "https://ABC.gr7.eu-west-1.eks.amazonaws.com".to_owned(),
