@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn claims_of_another_version_get_the_hash_in_force_unless_they_have_drifted() {
         let old = json!({"karpenter.sh/nodepool-hash": "1", "karpenter.sh/nodepool-hash-version": "v3"});
-        let text = |map: BTreeMap<String, String>| map.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join(" ");
+        let text = |map: BTreeMap<String, String>| map.into_values().collect::<Vec<_>>().join(" ");
         assert_eq!(NODE_POOL.of_claim(&claim(&old, false), "7").map(text).as_deref(), Some("7 supercargo-v1"));
         assert_eq!(NODE_POOL.of_claim(&claim(&old, true), "7").map(text).as_deref(), Some("supercargo-v1"));
         let new = json!({"karpenter.sh/nodepool-hash": "1", "karpenter.sh/nodepool-hash-version": VERSION});

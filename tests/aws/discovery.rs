@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{
-    CapacityReservationInstancePlatform, Filter, InstanceType, PlacementStrategy, ResourceType, Tag, TagSpecification,
-};
+use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use supercargo::adapters::aws::cloud::Cloud;
@@ -173,26 +171,31 @@ fn images_are_found_by_alias_parameter_id_and_name() {
 #[test]
 fn reservations_and_placement_groups_are_found() {
     alone("reservations_and_placement_groups_are_found", |stage| async move {
-        stage
-            .ec2
-            .create_placement_group()
-            .group_name("rack")
-            .strategy(PlacementStrategy::Cluster)
-            .send()
-            .await
-            .expect("it is made");
-        let selector = |name: &str| PlacementGroupSelector { name: Some(name.to_owned()), id: None };
-        let found = stage.cloud.placement_group(&selector("rack"), at(0)).await.expect("EC2 answers").expect("it is there");
-        assert_eq!((found.name.as_str(), found.strategy.as_str(), found.partitions), ("rack", "cluster", None));
-        assert_eq!(stage.cloud.placement_group(&selector("nobody's"), at(0)).await, Ok(None));
+        stage.account.answers(&json!({
+            "DescribePlacementGroups": "<placementGroupSet><item><groupId>pg-1</groupId><groupName>rack</groupName>\
+                <strategy>partition</strategy><partitionCount>3</partitionCount><state>available</state></item></placementGroupSet>",
+            "DescribeCapacityReservations": "<capacityReservationSet>\
+                <item><capacityReservationId>cr-1</capacityReservationId><availabilityZone>us-east-1a</availabilityZone>\
+                <instanceType>m5.large</instanceType><ownerId>123456789012</ownerId><state>active</state>\
+                <instanceMatchCriteria>targeted</instanceMatchCriteria><availableInstanceCount>3</availableInstanceCount>\
+                <endDate>2026-01-01T00:00:00.000Z</endDate></item></capacityReservationSet>"
+        }));
+        let selector = PlacementGroupSelector { name: Some("rack".to_owned()), id: None };
+        let found = stage.cloud.placement_group(&selector, at(0)).await.expect("EC2 answers").expect("it is there");
+        assert_eq!((found.id.as_str(), found.strategy.as_str(), found.partitions), ("pg-1", "partition", Some(3)));
+        let refusal =
+            json!({"action": "DescribePlacementGroups", "error": ["InvalidPlacementGroup.Unknown", 400, "no such group"]});
+        stage.account.faults(&json!([refusal]));
+        let other = PlacementGroupSelector { name: Some("nobody's".to_owned()), id: None };
+        assert_eq!(stage.cloud.placement_group(&other, at(0)).await, Ok(None));
 
-        let request = stage.ec2.create_capacity_reservation().instance_type(InstanceType::M5Large.as_str()).instance_count(3);
-        let request = request.instance_platform(CapacityReservationInstancePlatform::LinuxUnix).availability_zone("us-east-1a");
-        let made = request.send().await.expect("it is made");
-        let id = made.capacity_reservation().and_then(|made| made.capacity_reservation_id()).expect("it has an id").to_owned();
-        let terms: Vec<CapacityReservationSelectorTerm> = term(&json!({"id": id}));
+        let terms: Vec<CapacityReservationSelectorTerm> = term(&json!({"id": "cr-1"}));
+        let end = "2026-01-01T00:00:00Z".parse().expect("a time");
         let found = stage.cloud.capacity_reservations(&terms, at(0)).await.expect("EC2 answers");
-        assert_eq!((found[0].instance_type.as_str(), found[0].zone.as_str(), found[0].free), ("m5.large", "us-east-1a", 3));
+        let shown = (found[0].zone.as_str(), found[0].match_criteria.as_str(), found[0].free, found[0].end);
+        assert_eq!(shown, ("us-east-1a", "targeted", 3, Some(end)));
+        // What is remembered for a minute does not outlive its end.
+        assert_eq!(stage.cloud.capacity_reservations(&terms, end).await, Ok(Vec::new()));
     });
 }
 
@@ -249,6 +252,7 @@ fn a_role_has_a_profile_of_its_own_that_goes_when_it_is_deleted() {
 fn dry_runs_tell_what_is_forbidden() {
     alone("dry_runs_tell_what_is_forbidden", |stage| async move {
         let (_, subnet) = stage.subnet("172.31.128.0/24", "us-east-1a", "mine").await;
+        stage.iam.create_instance_profile().instance_profile_name("profile").send().await.expect("it is made");
         let probe = LaunchProbe {
             instance_type: "m5.large".to_owned(),
             image_id: images(&stage, "x86_64").await.remove(0),

@@ -94,6 +94,11 @@ impl Account {
         request("PUT", &format!("/_fake/parameters/{}", self.key), &parameters.to_string());
     }
 
+    /// Lets EC2 answer these calls so, by the XML within the answer.
+    pub(crate) fn answers(&self, answers: &Value) {
+        request("PUT", &format!("/_fake/answers/{}", self.key), &answers.to_string());
+    }
+
     /// Lets go of answers that are held.
     pub(crate) fn release(&self) {
         request("PUT", &format!("/_fake/release/{}", self.key), "");

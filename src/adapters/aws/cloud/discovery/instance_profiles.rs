@@ -134,10 +134,12 @@ impl Cloud {
             Some(uid) => profile_path(&self.region, ProfileOwner { cluster, uid }),
             None => cluster_path(&self.region, cluster),
         };
-        let pages = self.iam.list_instance_profiles().path_prefix(prefix).into_paginator().send();
+        let pages = self.iam.list_instance_profiles().path_prefix(&prefix).into_paginator().send();
         let mut found = Vec::new();
         each_page(&self.region, "iam:ListInstanceProfiles", pages, |page| {
-            found.extend(page.instance_profiles().iter().map(|profile| ManagedProfile {
+            // What is listed may be deleted, so that nothing is taken on trust.
+            let ours = page.instance_profiles().iter().filter(|profile| profile.path().starts_with(&prefix));
+            found.extend(ours.map(|profile| ManagedProfile {
                 name: profile.instance_profile_name().to_owned(),
                 node_class_uid: profile.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned(),
                 created: Timestamp::from_second(profile.create_date().secs()).ok(),

@@ -150,10 +150,10 @@ fn entries(settings: &Map<String, Value>, field: &str) -> BTreeMap<String, Strin
 }
 
 #[cfg(test)]
-pub(in crate::adapters::aws::cloud) mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(in crate::adapters::aws::cloud) fn facts() -> ClusterFacts {
+    pub(crate) fn facts() -> ClusterFacts {
         ClusterFacts {
             name: "demo".to_owned(),
             endpoint: "https://ABC.gr7.eu-west-1.eks.amazonaws.com".to_owned(),
