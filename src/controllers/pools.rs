@@ -10,6 +10,7 @@ use kube::ResourceExt as _;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::lifecycle::{capacity_type_of, pool_of};
 use crate::controllers::offers::Markets;
+use crate::controllers::operations::metrics::OfferingLabels;
 use crate::controllers::world::World;
 use crate::domain::labels;
 use crate::domain::money::UsdPerHour;
@@ -18,6 +19,8 @@ use crate::domain::resources::{ResourceName, Resources};
 
 /// Between two looks (`metrics.nodepool` of Karpenter core v1.15.0).
 const PERIOD: Duration = Duration::from_secs(10);
+/// Offerings are told at every sixth look: there are thousands (`cloudprovider.metrics`: every minute).
+const LOOKS_PER_OFFERINGS: u32 = 6;
 
 /// The capacities of the claims' nodes: as the nodes report them, or as the claims promise. Claims on their way out are left aside.
 pub(crate) fn capacities(world: &World, claims: &[Arc<NodeClaim>]) -> Vec<Resources> {
@@ -55,8 +58,17 @@ fn resources(amounts: &BTreeMap<String, ApiQuantity>) -> Resources {
 
 /// Keeps the metrics of NodePools until the program ends.
 pub(crate) async fn observe(world: Arc<World>) {
-    loop {
+    for look in 0_u32.. {
         tell(&world);
+        if look.is_multiple_of(LOOKS_PER_OFFERINGS)
+            && let Some(catalog) = world.prices.catalog()
+        {
+            world.metrics.cloud.offered(catalog.offerings().map(|(instance_type, offering)| {
+                let (zone, capacity_type) = (offering.zone.as_str(), offering.capacity_type);
+                let labels = OfferingLabels { instance_type: &instance_type.name, capacity_type, zone };
+                (labels, offering.price, offering.available)
+            }));
+        }
         tokio::time::sleep(PERIOD).await;
     }
 }

@@ -9,6 +9,7 @@ mod launch;
 mod liveness;
 mod placement;
 mod registration;
+mod tagging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +101,9 @@ pub(crate) async fn reconcile(world: &World, claim: Arc<NodeClaim>) -> Result<Du
             Step::Next(claim) => claim,
             Step::Wait(time) => return Ok(time),
         };
-        initialization::initialize(world, *claim).await
+        let time = initialization::initialize(world, (*claim).clone()).await?;
+        tagging::tag(world, &claim).await?;
+        Ok(time)
     };
     let outcome = steps.await;
     // A claim whose steps fail ends in time, too.

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::Region;
+use aws_config::default_provider::region::DefaultRegionChain;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
 
@@ -63,6 +64,11 @@ struct Shared {
     subnets: Mutex<SubnetLedger>,
     describing: instances::Describing,
     terminating: instances::Terminating,
+}
+
+/// The region that the AWS configuration names, or the instance that this program runs on.
+pub async fn default_region() -> Option<String> {
+    DefaultRegionChain::builder().build().region().await.map(|region| region.to_string())
 }
 
 impl Cloud {
