@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::limit::RateLimitLayer;
 
 use crate::adapters::aws::cloud::discovery::RefreshIntervals;
-use crate::adapters::aws::cloud::{Cloud, ClusterFacts};
+use crate::adapters::aws::cloud::{Cloud, ClusterFacts, default_region};
 use crate::adapters::aws::{Access, CatalogSource, Periods, Settings as SourceSettings, Snapshot};
 use crate::adapters::files::catalog;
 use crate::adapters::kube::crd::{EC2NodeClass, NodeClaim, NodePool};
@@ -121,8 +121,10 @@ async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) 
     let config = kube::Config::infer().await.map_err(|error| Failure::start("connection to the cluster")(&error))?;
     let ca_bundle = settings.cluster.ca_bundle.clone().or_else(|| certificates(&config)).unwrap_or_default();
     let kube = client(config.clone(), Some(settings.kube_client))?;
-    let region =
-        settings.region.clone().ok_or_else(|| Failure::Start("AWS_REGION: name the region of the cluster".to_owned()))?;
+    let region = match &settings.region {
+        Some(region) => region.clone(),
+        None => default_region().await.ok_or_else(|| Failure::Start("AWS_REGION: name the region of the cluster".to_owned()))?,
+    };
     let access = Access { profile: None, endpoint_url: None, timeout: AWS_TIMEOUT };
     let cloud = Cloud::open(&access, &region).await.map_err(|error| Failure::start("AWS")(&error))?;
     let refresh = settings.refresh;
