@@ -1,9 +1,10 @@
 //! What may be bought for a NodeClaim: the market of its NodeClass and NodePool, narrowed by its requirements.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
 use crate::adapters::kube::cluster_view::LiveObjects;
@@ -39,49 +40,76 @@ pub(crate) struct Offer<'a> {
     pub(crate) reservation: Option<&'a str>,
 }
 
-/// The markets of the NodePools, made once for one view of the catalog.
-pub(crate) struct Markets<'a> {
-    catalog: &'a Catalog,
+/// The markets of the NodePools under one catalog.
+pub(crate) struct Markets {
+    catalog: Arc<Catalog>,
+    made_of: Versions,
     cluster: ClusterView,
-    world: &'a World,
-    known: BTreeMap<(String, String), Option<Arc<PoolMarket>>>,
+    known: Mutex<BTreeMap<PoolAndClass, Option<Arc<PoolMarket>>>>,
 }
 
-impl<'a> Markets<'a> {
-    pub(crate) fn new(world: &'a World, catalog: &'a Catalog) -> Self {
+/// Names of a NodePool and an EC2NodeClass.
+type PoolAndClass = (String, String);
+/// What tells a set of NodePools, EC2NodeClasses and NodeOverlays from the same objects after a change that matters here.
+type Versions = Vec<(String, String)>;
+
+/// The markets that were made last: they are made again only when what they are made of has changed.
+#[derive(Default)]
+pub(crate) struct LastMarkets(Mutex<Option<Arc<Markets>>>);
+
+impl Markets {
+    /// The markets under `catalog`.
+    pub(crate) fn of(world: &World, catalog: &Arc<Catalog>) -> Arc<Self> {
         let objects = LiveObjects {
             node_pools: world.mirror.node_pools.state(),
             node_classes: world.mirror.node_classes.state(),
             node_overlays: if world.settings.features.node_overlay { world.mirror.node_overlays.state() } else { Vec::new() },
             ..LiveObjects::default()
         };
+        let made_of = versions(&objects);
+        let mut last = world.markets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = last.as_ref().filter(|known| Arc::ptr_eq(&known.catalog, catalog) && known.made_of == made_of) {
+            return Arc::clone(known);
+        }
         // Without pods nothing can be too many; what is wrong with a pool, its own status says.
         let cluster = objects.load().map(|(loaded, _)| loaded.cluster).unwrap_or_default();
         let cluster = ClusterView { instance_settings: world.prices.settings.clone(), ..cluster };
-        Self { catalog, cluster, world, known: BTreeMap::new() }
+        let made = Arc::new(Self { catalog: Arc::clone(catalog), made_of, cluster, known: Mutex::default() });
+        *last = Some(Arc::clone(&made));
+        made
     }
 
     /// The market of the claim's NodePool; of its NodeClass alone where it has no NodePool, or one that is not known. `None` without a sound
     /// NodeClass.
-    pub(crate) fn of_claim(&mut self, claim: &NodeClaim) -> Option<Arc<PoolMarket>> {
+    pub(crate) fn of_claim(&self, claim: &NodeClaim) -> Option<Arc<PoolMarket>> {
         let pool = claim.labels().get(labels::NODE_POOL).cloned().unwrap_or_default();
         let class = claim.spec.node_class_ref.name.clone();
-        if let Some(known) = self.known.get(&(pool.clone(), class.clone())) {
-            return known.clone();
-        }
-        let made = self.market(&pool, &class).map(Arc::new);
-        self.known.insert((pool, class), made.clone());
-        made
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry((pool, class)).or_insert_with_key(|(pool, class)| self.market(pool, class).map(Arc::new)).clone()
     }
 
     fn market(&self, pool: &str, class: &str) -> Option<PoolMarket> {
         let node_class = self.cluster.node_classes.get(class)?;
         let found = self.cluster.node_pools.iter().find(|of| of.name == pool && of.node_class_ref.name == class);
         let pool = found.cloned().unwrap_or_else(|| alone(pool, class));
-        let overlays = Overlays::new(&self.cluster, self.catalog).of_pool(&pool)?;
-        let market = Market::new(node_class, self.catalog, &self.world.prices.settings, &overlays);
+        let overlays = Overlays::new(&self.cluster, &self.catalog).of_pool(&pool)?;
+        let market = Market::new(node_class, &self.catalog, &self.cluster.instance_settings, &overlays);
         Some(PoolMarket { class: node_class.clone(), market })
     }
+}
+
+/// Of pools and overlays the spec counts, of classes also what their status found.
+fn versions(objects: &LiveObjects) -> Versions {
+    let generation = |meta: &ObjectMeta| meta.generation.unwrap_or_default().to_string();
+    let pools = objects.node_pools.iter().map(|pool| (format!("NodePool {}", pool.name_any()), generation(&pool.metadata)));
+    let overlays = objects.node_overlays.iter().map(|of| (format!("NodeOverlay {}", of.name_any()), generation(&of.metadata)));
+    let classes = objects
+        .node_classes
+        .iter()
+        .map(|class| (format!("EC2NodeClass {}", class.name_any()), class.resource_version().unwrap_or_default()));
+    let mut made: Versions = pools.chain(overlays).chain(classes).collect();
+    made.sort();
+    made
 }
 
 /// The NodePool of a claim that has none.

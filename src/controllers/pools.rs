@@ -39,7 +39,7 @@ pub(crate) fn capacities(world: &World, claims: &[Arc<NodeClaim>]) -> Vec<Resour
     }
     // Claims that are not launched yet weigh like the largest of what they may become.
     if let (Some(unknown), Some(catalog)) = (unknown, world.prices.catalog()) {
-        let mut markets = Markets::new(world, &catalog);
+        let markets = Markets::of(world, &catalog);
         let promises = unknown.iter().filter_map(|claim| markets.of_claim(claim)?.promise(claim));
         made.extend(promises.map(|(capacity, _)| capacity));
     }

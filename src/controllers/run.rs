@@ -27,6 +27,7 @@ use crate::controllers::events::Events;
 use crate::controllers::lifecycle::Launches;
 use crate::controllers::node_class::NodeClassContext;
 use crate::controllers::node_pool::{NodePoolContext, Usage};
+use crate::controllers::offers::LastMarkets;
 use crate::controllers::operations::leader::{Leadership, lead};
 use crate::controllers::operations::logs;
 use crate::controllers::operations::metrics::{Build, Metrics};
@@ -173,6 +174,7 @@ async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) 
         metrics: Arc::clone(metrics),
         fence: leadership.fence(),
         launches: Launches::default(),
+        markets: LastMarkets::default(),
         health: Arc::default(),
         wake,
     });

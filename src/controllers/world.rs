@@ -11,6 +11,7 @@ use crate::adapters::kube::mirror::Mirror;
 use crate::controllers::events::Events;
 use crate::controllers::lifecycle::Launches;
 use crate::controllers::node_pool::RegistrationHealths;
+use crate::controllers::offers::LastMarkets;
 use crate::controllers::operations::leader::Fence;
 use crate::controllers::operations::metrics::Metrics;
 use crate::controllers::operations::options::{Acting, Settings};
@@ -29,6 +30,7 @@ pub(crate) struct World {
     pub(crate) events: Events,
     pub(crate) fence: Fence,
     pub(crate) launches: Launches,
+    pub(crate) markets: LastMarkets,
     pub(crate) health: Arc<RegistrationHealths>,
     /// Asks the provisioner for another round; carries what it is about.
     pub(crate) wake: UnboundedSender<String>,

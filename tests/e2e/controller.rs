@@ -41,6 +41,7 @@ impl Controller {
             ("METRICS_PORT", metrics.to_string()),
             ("HEALTH_PROBE_PORT", health.to_string()),
             ("BATCH_IDLE_DURATION", "200ms".to_owned()),
+            ("LOG_LEVEL", "debug".to_owned()),
         ]);
         environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let process = launch(processes, &environment)?;

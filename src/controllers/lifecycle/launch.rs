@@ -94,7 +94,7 @@ pub(super) async fn launch(world: &World, claim: NodeClaim) -> Result<Step, Erro
         let why = "there is no catalog of the region yet";
         return waits(world, &claim, (LAUNCHED, "InstanceTypeResolutionFailed", why), SOON).await;
     };
-    let Some(market) = Markets::new(world, &catalog).of_claim(&claim) else {
+    let Some(market) = Markets::of(world, &catalog).of_claim(&claim) else {
         give_up_unready(world, &claim, "the EC2NodeClass has a field that cannot be used; its conditions say which").await?;
         return Ok(Step::Wait(SOON));
     };

@@ -38,7 +38,7 @@ pub(super) struct View {
 ///
 /// # Errors
 /// When there are more pods than a plan can hold.
-pub(super) fn view(world: &World, catalog: &Catalog) -> Result<View, InputError> {
+pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputError> {
     let mirror = &world.mirror;
     // Nodes first, then pods: what changes in between makes room look smaller, never larger.
     let nodes = sorted(mirror.nodes.state());
@@ -47,7 +47,7 @@ pub(super) fn view(world: &World, catalog: &Catalog) -> Result<View, InputError>
     let known: BTreeSet<String> = nodes.iter().map(|node| node.name_any()).collect();
     let mut meant: BTreeMap<PodKey, String> = BTreeMap::new();
     let mut in_flight = BTreeMap::new();
-    let mut markets = Markets::new(world, catalog);
+    let markets = Markets::of(world, catalog);
     let mut counted = Vec::with_capacity(claims.len());
     for claim in &claims {
         let claim_nodes = node_names(world, claim);
@@ -56,7 +56,7 @@ pub(super) fn view(world: &World, catalog: &Catalog) -> Result<View, InputError>
             meant.extend(planned_pods::of(claim).into_iter().map(|pod| (pod, place.clone())));
             in_flight.insert(place, Arc::clone(claim));
         }
-        counted.push(completed(claim, &mut markets));
+        counted.push(completed(claim, &markets));
     }
     let mut pods = Vec::new();
     let mut ignored = 0;
@@ -144,7 +144,7 @@ fn is_leaving(node: &Node, claims: &[Arc<NodeClaim>]) -> bool {
 }
 
 /// The claim with what its node will offer, where it does not say so yet.
-fn completed(claim: &Arc<NodeClaim>, markets: &mut Markets<'_>) -> Arc<NodeClaim> {
+fn completed(claim: &Arc<NodeClaim>, markets: &Markets) -> Arc<NodeClaim> {
     let says = claim.status.as_ref().and_then(|status| status.allocatable.as_ref()).is_some_and(|all| !all.is_empty());
     if says {
         return Arc::clone(claim);
