@@ -35,6 +35,9 @@ pub(super) enum Command {
     Catalog(CatalogArgs),
     /// Print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`; docs/crds.md.
     Crds,
+    /// Run in a cluster: buy nodes for pending pods; docs/controller.md.
+    #[cfg(feature = "controller")]
+    Controller(Box<crate::controllers::operations::options::ControllerArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,8 @@
 
 mod args;
 mod catalog;
+#[cfg(feature = "controller")]
+mod controller;
 mod crds;
 mod explain;
 mod export;
@@ -68,6 +70,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Verify(args) => verify::run(args),
             Command::Catalog(args) => catalog::run(args),
             Command::Crds => crds::run(),
+            #[cfg(feature = "controller")]
+            Command::Controller(args) => controller::run(args),
         },
         Err(usage) => {
             // Help and version are answers too: clap prints them to stdout and everything else to stderr.

@@ -288,7 +288,7 @@ impl AmiFamily {
     }
 
     /// Sizes in bytes of the volumes that the family maps by default; the last one holds the pods' storage.
-    fn default_volumes(self) -> &'static [i64] {
+    pub(crate) fn default_volumes(self) -> &'static [i64] {
         match self {
             Self::Al2 | Self::Al2023 | Self::Custom => &[DEFAULT_VOLUME],
             // The operating system's volume, then the one for data.

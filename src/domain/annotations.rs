@@ -11,3 +11,9 @@ pub const ATOMIC_GROUP: &str = "supercargo.io/atomic-group";
 pub const ON_DEMAND_FLOOR: &str = "supercargo.io/on-demand-floor";
 /// On a pod: how many pods of its workload may be in one Spot pool, as a number or a percentage.
 pub const MAX_SPOT_POOL_SHARE: &str = "supercargo.io/max-spot-pool-share";
+/// On a NodeClaim: the plan that asked for it.
+pub const PLAN: &str = "supercargo.io/plan-id";
+/// On a NodeClaim: the pods that it was planned for, `namespace/name=uid`, with commas between them.
+pub const PLANNED_PODS: &str = "supercargo.io/planned-pods";
+/// On a NodeClaim: what its node costs in the plan, in dollars per hour.
+pub const PLANNED_PRICE: &str = "supercargo.io/planned-usd-per-hour";

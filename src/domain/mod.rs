@@ -26,6 +26,7 @@ pub mod quantity;
 pub mod requirement;
 pub mod resources;
 pub mod selector;
+pub mod stable_hash;
 pub mod taint;
 pub mod topology;
 pub mod volume;

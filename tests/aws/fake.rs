@@ -89,9 +89,14 @@ impl Account {
         request("PUT", &format!("/_fake/pools/{}", self.key), &pools.to_string());
     }
 
-    /// Writes SSM parameters; `fake/server.py` says how they are written.
+    /// Lets SSM have these parameters of AWS, and no others.
     pub(crate) fn parameters(&self, parameters: &Value) {
         request("PUT", &format!("/_fake/parameters/{}", self.key), &parameters.to_string());
+    }
+
+    /// Lets EC2 answer these calls so, by the XML within the answer.
+    pub(crate) fn answers(&self, answers: &Value) {
+        request("PUT", &format!("/_fake/answers/{}", self.key), &answers.to_string());
     }
 
     /// Lets go of answers that are held.

@@ -4,9 +4,14 @@
 //! `fake/setup` installs it once into the user's cache. Where that cannot be done the tests fail and say why.
 #![cfg(all(feature = "cli", feature = "aws"))]
 
+mod alone;
 mod commands;
+#[cfg(feature = "controller")]
+mod discovery;
 mod fake;
 mod faults;
+#[cfg(feature = "controller")]
+mod launches;
 mod refreshes;
 mod run;
 mod source;

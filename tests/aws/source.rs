@@ -1,47 +1,27 @@
 //! The source of catalogs inside a running program: what it makes of prices that move and of a server that fails.
-//!
-//! It reads its credentials from the environment like every AWS tool, and a process cannot change its own while it has threads. So each
-//! test here runs itself again, alone in a process that has the keys of the test's account.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use supercargo::adapters::aws::{Access, CatalogSource, Origin, Periods, Settings, Status};
+use supercargo::adapters::aws::{CatalogSource, Origin, Periods, Settings, Status};
 use supercargo::adapters::files::catalog;
 use supercargo::domain::catalog::{CapacityType, Catalog};
 
-use crate::fake::{Account, PORT, port};
-use crate::run::{isolate, refreshed};
-
-/// Ends a test that waits for what does not come.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::alone::access;
+use crate::fake::Account;
+use crate::run::refreshed;
 
 /// Spot prices often, everything once.
 const PERIODS: Periods = Periods { whole: Duration::from_hours(12), spot: Duration::from_millis(200) };
 
-/// Runs `body` with an account and a folder in the process of the test `name` that has the account's keys.
+/// Runs `body` in the process of the test `name` of this module.
 fn alone<F: Future<Output = ()>>(name: &str, body: impl FnOnce(Account, PathBuf) -> F) {
-    let account = Account::new(name);
-    if std::env::var("AWS_ACCESS_KEY_ID").is_ok_and(|key| key == account.key) {
-        let root = tempfile::tempdir().expect("a folder for the test");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let body = body(account, root.path().to_owned());
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, body).await }).expect("what the test waits for comes");
-        return;
-    }
-    let mut command = Command::new(std::env::current_exe().expect("the tests are a program"));
-    isolate(&mut command, &account);
-    command.env(PORT, port().to_string()).args([&format!("source::{name}"), "--exact", "--nocapture"]);
-    let output = command.output().expect("the tests run");
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    crate::alone::alone("source", name, body);
 }
 
 fn settings(account: &Account, root: PathBuf, region: &str) -> Settings {
-    let access = Access { profile: None, endpoint_url: Some(account.endpoint()), timeout: Duration::from_secs(30) };
-    Settings { region: region.to_owned(), access, isolated_vpc: false, root, periods: PERIODS, seed: 1 }
+    Settings { region: region.to_owned(), access: access(account), isolated_vpc: false, root, periods: PERIODS, seed: 1 }
 }
 
 /// A source whose refresher runs beside the test.

@@ -3,20 +3,25 @@
 //! All tests share one control plane, which the first of them brings up and which goes when they are over; they run one after the other, each
 //! with an account of its own in the cloud. `cargo test --test e2e -- up` brings the same up for a person. `docs/testbed.md` has the rest.
 
+mod adoption;
 mod aws;
 mod bed;
 mod boots;
 mod cluster;
 mod control_plane;
-#[expect(dead_code, reason = "no test starts the controller yet")]
 mod controller;
+mod crashes;
+mod explanations;
 #[path = "../aws/fake.rs"]
 #[allow(dead_code, reason = "what the tests of the live catalog need is not all needed here")]
 mod fake;
+mod faults;
 mod foundations;
 mod joiner;
 mod keys;
 mod processes;
+mod scale_up;
+mod stock_out;
 mod undertaker;
 mod up;
 mod user_data;
@@ -37,7 +42,7 @@ pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Outcome = Result<(), Trouble>;
 
 /// How long a test may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(420);
 
 /// The test bed, once the first test has asked for it; or why there is none.
 static BED: OnceLock<Result<Bed, String>> = OnceLock::new();
@@ -72,6 +77,18 @@ fn main() -> ExitCode {
     ];
     let in_bed = tests![
         in_bed:
+        adoption::objects_of_a_running_karpenter_are_taken_as_they_are,
+        crashes::a_killed_controller_buys_nothing_twice,
+        crashes::the_other_replica_takes_over,
+        explanations::a_class_without_a_subnet_says_so_and_its_pool_too,
+        explanations::a_pool_at_its_limit_is_named_on_the_pod,
+        explanations::an_impossible_pod_says_what_it_would_take,
+        faults::a_call_that_is_not_allowed_is_tried_again,
+        faults::a_launch_template_that_somebody_deleted_is_made_again,
+        faults::a_launch_that_hangs_keeps_nobody_from_planning,
+        faults::a_throttled_launch_is_tried_again,
+        faults::an_answer_that_was_lost_buys_nothing_twice,
+        faults::nodes_that_come_up_badly_cost_no_pod,
         foundations::a_budget_blocks_an_eviction,
         foundations::an_instance_becomes_a_node_that_runs_pods,
         foundations::faults_of_instances_show,
@@ -79,6 +96,10 @@ fn main() -> ExitCode {
         foundations::pods_without_a_node_are_unschedulable,
         foundations::pools_of_the_cloud_run_dry,
         foundations::the_controller_may_do_what_its_roles_say,
+        scale_up::a_deleted_claim_ends_its_node_and_its_instance,
+        scale_up::two_hundred_mixed_pods_run_where_the_plan_put_them,
+        stock_out::a_claim_that_nothing_can_be_had_for_is_planned_again,
+        stock_out::pods_run_on_the_next_best_offering,
     ];
     let conclusion = libtest_mimic::run(&arguments, without_bed.into_iter().chain(in_bed).collect());
     if let Some(Ok(bed)) = BED.get() {

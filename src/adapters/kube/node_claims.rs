@@ -53,10 +53,15 @@ fn node_claim(pool: &NodePool, node: &PlannedNode) -> NodeClaim {
     given.insert(labels::NODE_CLASS.to_owned(), pool.node_class_ref.name.clone());
     let mut requests = node.requests.clone();
     requests.add(&node.daemons);
+    let mut wanted: Vec<NodeRequirement> =
+        requirements(pool, node, &given).iter().flat_map(|(key, wanted)| written(key, wanted)).collect();
+    for requirement in &mut wanted {
+        in_order_of_candidates(requirement, &node.candidates);
+    }
     let spec = NodeClaimSpec {
         taints: taints(&pool.taints),
         startup_taints: taints(&pool.startup_taints),
-        requirements: requirements(pool, node, &given).iter().flat_map(|(key, wanted)| written(key, wanted)).collect(),
+        requirements: wanted,
         resources: Some(NodeClaimResources {
             requests: Some(
                 requests
@@ -100,6 +105,19 @@ fn requirements(pool: &NodePool, node: &PlannedNode, given: &BTreeMap<String, St
         made.add(labels::RESERVATION_ID, Requirement::one_of([id.as_str()]));
     }
     made
+}
+
+/// Puts instance types, zones and capacity types into the order of the first candidates that have them: cheapest first.
+fn in_order_of_candidates(requirement: &mut NodeRequirement, candidates: &[Candidate]) {
+    let value: fn(&Candidate) -> &str = match requirement.key.as_str() {
+        labels::INSTANCE_TYPE => |candidate| &candidate.instance_type,
+        labels::ZONE => |candidate| &candidate.zone,
+        labels::CAPACITY_TYPE => |candidate| candidate.capacity_type.as_str(),
+        _ => return,
+    };
+    if let Some(values) = &mut requirement.values {
+        values.sort_by_key(|name| candidates.iter().position(|candidate| value(candidate) == name));
+    }
 }
 
 /// A requirement as the API writes it: one entry per operator that it takes, `minValues` on the first.

@@ -14,6 +14,8 @@ each other's faults:
     PUT /_fake/pools/KEY     what CreateFleet can still start: {"m5.large/us-east-1a/spot": 3, "m5.large/us-east-1b/on-demand": 0,
                              "*": "VcpuLimitExceeded"}: so many and then InsufficientInstanceCapacity, or the code of the error for
                              every instance; "*" is every pool that is not named. Pools that are not named have no end
+    PUT /_fake/answers/KEY   what EC2 answers to calls that moto does not have, {"DescribePlacementGroups": "<placementGroupSet>..."},
+                             whatever is asked
     PUT /_fake/parameters/KEY    SSM parameters, {"/aws/service/...": "ami-..."}: those of AWS, which nobody can write there
 """
 
@@ -38,7 +40,7 @@ import regions
 LONGEST_HOLD = 60
 
 _lock = threading.Lock()
-_faults, _calls, _released, _spot_factors, _parameters = {}, {}, {}, {}, {}
+_faults, _calls, _released, _spot_factors, _parameters, _answers = {}, {}, {}, {}, {}, {}
 
 
 def next_fault(key, action):
@@ -71,6 +73,9 @@ def control(method, path, body):
             _spot_factors[key] = int(body)
     elif (method, what) == ("PUT", "pools"):
         fleets.set_pools(key, json.loads(body))
+    elif (method, what) == ("PUT", "answers"):
+        with _lock:
+            _answers[key] = json.loads(body)
     elif (method, what) == ("PUT", "parameters"):
         with _lock:
             _parameters[key] = json.loads(body)
@@ -129,7 +134,9 @@ def answer(environ, body):
         return f"{fault['html']} Error", [("Content-Type", "text/html")], b"<html><body>Something went wrong</body></html>"
     if "hold" in fault:
         released(key).wait(LONGEST_HOLD)
-    if service == "ec2":
+    if service == "ec2" and action in _answers.get(key, {}):
+        status, headers, data = ec2.answer(action, _answers[key][action])
+    elif service == "ec2":
         with _lock:
             factor = _spot_factors.get(key, 1)
         status, headers, data = ec2.handle(key, regions.region(region_name, factor), form, environ, body)

@@ -37,8 +37,7 @@ impl CallError {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let without_answer =
-            |maybe_done| Self { call, code: String::new(), message: innermost(error), maybe_done };
+        let without_answer = |maybe_done| Self { call, code: String::new(), message: innermost(error), maybe_done };
         match error {
             SdkError::ConstructionFailure(_) => without_answer(false),
             SdkError::ServiceError(answer) => {

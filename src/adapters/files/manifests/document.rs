@@ -8,9 +8,10 @@ use std::io::BufRead;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::adapters::files::manifests::error::{InputError, MAX_ERRORS};
-use crate::adapters::files::manifests::object::{Objects, Place};
 use crate::adapters::files::manifests::source::not_utf8;
+use crate::adapters::files::manifests::untyped::Place;
+use crate::adapters::kube::cluster_view::error::{InputError, MAX_ERRORS};
+use crate::adapters::kube::cluster_view::objects::Objects;
 
 /// Deeper nesting than any Kubernetes object has, and shallow enough for the stack.
 const MAX_DEPTH: usize = 128;

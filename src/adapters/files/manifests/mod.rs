@@ -5,53 +5,35 @@
 //! already. Kinds that say nothing about nodes are counted, not refused. Errors are collected and name file, object, field and
 //! mend; there is no input that panics.
 //!
-//! `source` finds the files, `document` reads objects out of them, `object` types them, `workload` turns them into pods,
-//! `assemble` puts the cluster together.
+//! `source` finds the files, `document` reads objects out of them, `untyped` types them; what they make together is the business of
+//! [`cluster_view`](crate::adapters::kube::cluster_view).
 
-mod assemble;
 mod document;
-mod error;
-mod object;
 mod source;
-mod storage;
-mod workload;
+mod untyped;
 
-use std::collections::BTreeMap;
-
-pub use error::{InputError, InputErrors};
+pub use crate::adapters::kube::cluster_view::{InputError, InputErrors, Loaded};
 pub use source::Source;
 
-use crate::adapters::kube::convert::node::MemoryReading;
-use crate::domain::cluster::ClusterView;
-
-/// What the input says.
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// The cluster to plan for.
-    pub cluster: ClusterView,
-    /// Objects of kinds that are not used, by kind.
-    pub ignored: BTreeMap<String, usize>,
-    /// What was assumed or left out, one sentence each, for the user to read.
-    pub notices: Vec<String>,
-    /// What the Nodes say about their memory.
-    pub memory_readings: Vec<MemoryReading>,
-}
+use crate::adapters::kube::cluster_view::assemble;
+use crate::adapters::kube::cluster_view::error::MAX_ERRORS;
+use crate::adapters::kube::cluster_view::objects::Objects;
 
 /// Reads everything in `sources`, in order.
 ///
 /// # Errors
 /// Everything that is wrong, up to 20 errors; never an empty list.
 pub fn load(sources: &[Source]) -> Result<Loaded, InputErrors> {
-    let mut objects = object::Objects::default();
+    let mut objects = Objects::default();
     for source in sources {
-        if objects.errors.len() >= error::MAX_ERRORS {
+        if objects.errors.len() >= MAX_ERRORS {
             break;
         }
         source::read(source, &mut objects);
     }
     objects.refuse_duplicates();
     if !objects.errors.is_empty() {
-        objects.errors.truncate(error::MAX_ERRORS);
+        objects.errors.truncate(MAX_ERRORS);
         return Err(InputErrors(objects.errors));
     }
     Ok(assemble::assemble(objects)?)

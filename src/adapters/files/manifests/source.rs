@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::adapters::files::manifests::document;
-use crate::adapters::files::manifests::error::InputError;
-use crate::adapters::files::manifests::object::Objects;
+use crate::adapters::kube::cluster_view::error::InputError;
+use crate::adapters::kube::cluster_view::objects::Objects;
 
 /// YAML is held in memory while it is parsed; JSON is not, and has no limit.
 const MAX_YAML_BYTES: u64 = 1 << 30;

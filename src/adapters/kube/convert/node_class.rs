@@ -12,6 +12,7 @@ use crate::adapters::kube::crd;
 use crate::domain::node_class::{
     AmiFamily, BlockDevice, CapacityReservation, EvictionThreshold, Images, KubeletSettings, NetworkInterface, NodeClass,
 };
+use crate::domain::stable_hash::fnv1a;
 
 /// EBS's own default is `gp2`, but Karpenter's default volumes are `gp3`, and so is a mapping without a type.
 const DEFAULT_VOLUME_TYPE: &str = "gp3";
@@ -122,18 +123,12 @@ fn images(class: &crd::EC2NodeClass) -> Images {
     let identity = match (&spec.ami_selector_terms[..], &spec.ami_family) {
         _ if !ids.is_empty() => {
             let listed: Vec<&str> = ids.iter().map(String::as_str).collect();
-            format!("amis:{:016x}", fnv1a(&listed.join(" ")))
+            format!("amis:{:016x}", fnv1a(listed.join(" ").bytes()))
         }
         ([crd::AmiSelectorTerm { alias: Some(alias), .. }], None) => format!("alias:{alias}"),
-        (terms, family) => format!("spec:{:016x}", fnv1a(&serde_json::json!([family, terms]).to_string())),
+        (terms, family) => format!("spec:{:016x}", fnv1a(serde_json::json!([family, terms]).to_string().bytes())),
     };
     Images { identity, ids }
-}
-
-/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits): it has to be the same in every version of the program, and nobody gains by finding
-/// two sets of images that share one.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn kubelet(settings: &Map<String, Value>) -> Result<KubeletSettings, FieldError> {

@@ -199,6 +199,16 @@ fn requirements(list: &[crd::NodeRequirement], template_labels: &BTreeMap<String
     Ok(joined)
 }
 
+/// What the node of `claim` must be. An entry that is none (which the API server lets nobody write) is met by nothing.
+#[must_use]
+pub fn requirements_of_claim(claim: &crd::NodeClaim) -> Requirements {
+    let mut made = Requirements::new();
+    for wanted in &claim.spec.requirements {
+        made.add(&wanted.key, requirement(wanted, |_| None).unwrap_or_else(|_| Requirement::none()));
+    }
+    made
+}
+
 /// The requirement, whose key `restriction` must allow.
 pub(super) fn requirement(wanted: &crd::NodeRequirement, restriction: Restriction) -> Result<Requirement, FieldError> {
     check_key(&wanted.key, restriction)?;

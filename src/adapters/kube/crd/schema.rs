@@ -248,7 +248,7 @@ pub(super) fn selector_tags(schema: &mut Schema) {
 }
 
 const CORE_LABELS: &str = r#""karpenter.sh/capacity-type", "karpenter.sh/nodepool""#;
-const CORE_MESSAGE: &str = "of the domain `karpenter.sh` only `karpenter.sh/capacity-type` may be used";
+const CORE_MESSAGE: &str = "of the domain `karpenter.sh` only `capacity-type` and `nodepool` may be used";
 const AWS_MESSAGE: &str = "of the domain `karpenter.k8s.aws` only labels that the controller knows may be used";
 const POOL_MESSAGE: &str = "`karpenter.sh/nodepool` is set by the controller";
 const HOSTNAME_MESSAGE: &str = "`kubernetes.io/hostname` is different on every node";

@@ -134,7 +134,8 @@ mod tests {
             "[settings.kubernetes.node-labels]\nmine = 'yes'\na = 'other'\n[settings.kubernetes.node-taints]\nmine = [':NoSchedule']\n",
         );
         let mut given = bootstrap(AmiFamily::Bottlerocket, &facts, Some(custom));
-        let kubelet = json!({"evictionHard": {"memory.available": "5%"}, "imageGCHighThresholdPercent": 80, "cpuCFSQuota": false});
+        let kubelet =
+            json!({"evictionHard": {"memory.available": "5%"}, "imageGCHighThresholdPercent": 80, "cpuCFSQuota": false});
         given.kubelet = kubelet.as_object().expect("a map").clone();
         let expected = concat!(
             "[settings.kernel]\nlockdown = 'integrity'\n[settings.kubernetes]\napi-server = 'https://ABC.gr7.eu-west-1.eks.amazonaws.com'\n",

@@ -153,7 +153,7 @@ fn entries(settings: &Map<String, Value>, field: &str) -> BTreeMap<String, Strin
 pub(super) mod tests {
     use super::*;
 
-    pub(super) fn facts() -> ClusterFacts {
+    pub(crate) fn facts() -> ClusterFacts {
         ClusterFacts {
             name: "demo".to_owned(),
             endpoint: "https://ABC.gr7.eu-west-1.eks.amazonaws.com".to_owned(),
@@ -182,9 +182,12 @@ pub(super) mod tests {
 
     #[test]
     fn a_kubelet_gets_no_label_that_it_may_not_set() {
-        let restricted = ["kubernetes.io/arch", "topology.kubernetes.io/zone", "a.node-restriction.kubernetes.io/b", "x.k8s.io/y"];
+        let restricted =
+            ["kubernetes.io/arch", "topology.kubernetes.io/zone", "a.node-restriction.kubernetes.io/b", "x.k8s.io/y"];
         assert!(restricted.iter().all(|label| is_restricted(label)));
-        for free in ["karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass", "team", "notkubernetes.io/x", "topology.k8s.aws/zone-id"] {
+        for free in
+            ["karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass", "team", "notkubernetes.io/x", "topology.k8s.aws/zone-id"]
+        {
             assert!(!is_restricted(free), "{free}");
         }
     }

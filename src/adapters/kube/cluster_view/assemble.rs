@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::adapters::files::manifests::Loaded;
-use crate::adapters::files::manifests::error::InputError;
-use crate::adapters::files::manifests::object::{LeftOut, NAME_OF_NAMESPACE, Objects, PodObject, Standing};
-use crate::adapters::files::manifests::storage::Usage;
-use crate::adapters::files::manifests::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
+use crate::adapters::kube::cluster_view::Loaded;
+use crate::adapters::kube::cluster_view::error::InputError;
+use crate::adapters::kube::cluster_view::objects::{LeftOut, NAME_OF_NAMESPACE, Objects, PodObject, Standing};
+use crate::adapters::kube::cluster_view::storage::Usage;
+use crate::adapters::kube::cluster_view::workload::{MAX_PODS, Ownership, WorkloadKind, WorkloadObject};
 use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::node::{self, Nodes};
 use crate::adapters::kube::convert::pod_spec::{PodTemplate, PrioritySource};
@@ -31,7 +31,7 @@ const SYSTEM_PRIORITY_CLASSES: [(&str, i32); 2] =
 ///
 /// # Errors
 /// When there are more pods than [`MAX_PODS`].
-pub(super) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
+pub(in crate::adapters) fn assemble(objects: Objects) -> Result<Loaded, InputError> {
     let namespaces = namespaces(&objects);
     let Nodes { staying: mut nodes, leaving, notices: of_nodes } = node::join(&objects.nodes, &objects.node_claims);
     let memory_readings = node::memory_readings(&objects.nodes, &objects.node_claims, &objects.node_classes);

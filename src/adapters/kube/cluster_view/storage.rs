@@ -20,7 +20,7 @@ type Name = (String, String);
 
 /// Claims and what stands behind them.
 #[derive(Default)]
-pub(super) struct Storage {
+pub(in crate::adapters) struct Storage {
     /// By namespace and name.
     pub claims: BTreeMap<Name, ClaimFacts>,
     pub volumes: BTreeMap<String, VolumeFacts>,
@@ -30,7 +30,7 @@ pub(super) struct Storage {
 }
 
 /// A claim that a pod uses.
-pub(super) struct Used {
+pub(in crate::adapters) struct Used {
     /// Name of the volume in the pod.
     volume: String,
     /// Name of the claim, without the pod's.
@@ -42,11 +42,18 @@ pub(super) struct Used {
 
 /// The claims of pods, by namespace and name of the pod.
 #[derive(Default)]
-pub(super) struct Usage(BTreeMap<Name, Vec<Used>>);
+pub(in crate::adapters) struct Usage(BTreeMap<Name, Vec<Used>>);
 
 impl Usage {
     /// Notes the claims of a pod; `templates` are those of its StatefulSet.
-    pub(super) fn note(&mut self, namespace: &str, pod: &str, mounts: &[Mount], templates: &[(String, ClaimSpec)], expand: bool) {
+    pub(in crate::adapters) fn note(
+        &mut self,
+        namespace: &str,
+        pod: &str,
+        mounts: &[Mount],
+        templates: &[(String, ClaimSpec)],
+        expand: bool,
+    ) {
         let claim = |name: String| (namespace.to_owned(), name);
         let of_template = |volume: &String| templates.iter().find(|(name, _)| name == volume);
         let mut used = Vec::new();
@@ -101,7 +108,7 @@ struct Users {
 
 impl Storage {
     /// Gives pods and nodes what follows from the claims.
-    pub(super) fn apply(
+    pub(in crate::adapters) fn apply(
         &self,
         usage: &Usage,
         pods: &mut [Pod],
@@ -170,7 +177,7 @@ impl Storage {
     }
 
     /// Adds the attachments of a DaemonSet's volumes to what its pods ask for.
-    pub(super) fn apply_to_daemon(&self, daemon: &mut DaemonSet, mounts: &[Mount]) {
+    pub(in crate::adapters) fn apply_to_daemon(&self, daemon: &mut DaemonSet, mounts: &[Mount]) {
         let mut usage = Usage::default();
         usage.note(&daemon.namespace, &daemon.name, mounts, &[], false);
         let mut spec = (*daemon.spec).clone();

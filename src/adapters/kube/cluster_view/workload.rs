@@ -9,25 +9,25 @@ use std::sync::Arc;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::adapters::files::manifests::object::PodObject;
+use crate::adapters::kube::cluster_view::objects::PodObject;
 use crate::adapters::kube::convert::FieldError;
 use crate::adapters::kube::convert::pod_spec::PodTemplate;
 use crate::adapters::kube::convert::storage::{ClaimSpec, Mount};
 use crate::domain::pod::Workload;
 
 /// The most pods of a workload, and of the whole input: ten times what the largest clusters run.
-pub(super) const MAX_PODS: usize = 1_000_000;
+pub(in crate::adapters) const MAX_PODS: usize = 1_000_000;
 
 /// An object's controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(in crate::adapters) struct Owner {
     pub kind: String,
     pub name: String,
 }
 
 /// The kinds that make pods, with what is special to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WorkloadKind {
+pub(in crate::adapters) enum WorkloadKind {
     Deployment,
     ReplicaSet,
     StatefulSet {
@@ -38,7 +38,7 @@ pub(super) enum WorkloadKind {
 }
 
 impl WorkloadKind {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(in crate::adapters) fn as_str(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
             Self::ReplicaSet => "ReplicaSet",
@@ -50,7 +50,7 @@ impl WorkloadKind {
 
 /// A workload of the input.
 #[derive(Clone, Debug)]
-pub(super) struct WorkloadObject {
+pub(in crate::adapters) struct WorkloadObject {
     /// The file that it was read from.
     pub file: String,
     pub kind: WorkloadKind,
@@ -67,14 +67,14 @@ pub(super) struct WorkloadObject {
 }
 
 /// The controller among the owners.
-pub(super) fn controller(metadata: &ObjectMeta) -> Option<Owner> {
+pub(in crate::adapters) fn controller(metadata: &ObjectMeta) -> Option<Owner> {
     let owners = metadata.owner_references.as_deref()?;
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     Some(Owner { kind: owner.kind.clone(), name: owner.name.clone() })
 }
 
 /// The pods that `spec.replicas` asks for; 1 when it is not given.
-pub(super) fn replicas(replicas: Option<i32>) -> Result<usize, FieldError> {
+pub(in crate::adapters) fn replicas(replicas: Option<i32>) -> Result<usize, FieldError> {
     count(replicas, "spec.replicas").map(|count| count.unwrap_or(1))
 }
 
@@ -90,7 +90,7 @@ fn count(number: Option<i32>, field: &str) -> Result<Option<usize>, FieldError> 
 }
 
 /// The pods that run at one time until the job is done: none when it is suspended or finished.
-pub(super) fn pods_of_job(job: &Job) -> Result<usize, FieldError> {
+pub(in crate::adapters) fn pods_of_job(job: &Job) -> Result<usize, FieldError> {
     let Some(spec) = &job.spec else { return Ok(0) };
     let parallelism = count(spec.parallelism, "spec.parallelism")?.unwrap_or(1);
     let completions = count(spec.completions, "spec.completions")?;
@@ -110,7 +110,7 @@ pub(super) fn pods_of_job(job: &Job) -> Result<usize, FieldError> {
 type Key = (String, String, String);
 
 /// Who owns whom among the pods and workloads of the input.
-pub(super) struct Ownership {
+pub(in crate::adapters) struct Ownership {
     /// The owner of each ReplicaSet of the input, if it has one.
     replica_sets: BTreeMap<(String, String), Option<Owner>>,
     deployments: BTreeSet<(String, String)>,
@@ -119,7 +119,7 @@ pub(super) struct Ownership {
 }
 
 impl Ownership {
-    pub(super) fn new(workloads: &[WorkloadObject]) -> Self {
+    pub(in crate::adapters) fn new(workloads: &[WorkloadObject]) -> Self {
         let (mut replica_sets, mut deployments) = (BTreeMap::new(), BTreeSet::new());
         for workload in workloads {
             let key = (workload.namespace.clone(), workload.name.clone());
@@ -133,7 +133,7 @@ impl Ownership {
     }
 
     /// The workload at the end of the pod's chain of owners; every workload on the way has one pod more.
-    pub(super) fn claim(&mut self, pod: &PodObject) -> Workload {
+    pub(in crate::adapters) fn claim(&mut self, pod: &PodObject) -> Workload {
         let Some(owner) = &pod.owner else { return Workload { kind: "Pod".to_owned(), name: pod.name.clone() } };
         self.count(&pod.namespace, owner);
         let end = if owner.kind == "ReplicaSet" {
@@ -156,7 +156,7 @@ impl Ownership {
     }
 
     /// How many pods of `workload` are not in the input. None for a ReplicaSet whose Deployment is: that one counts.
-    pub(super) fn missing(&self, workload: &WorkloadObject) -> usize {
+    pub(in crate::adapters) fn missing(&self, workload: &WorkloadObject) -> usize {
         let owned = workload.owner.as_ref().is_some_and(|owner| {
             owner.kind == "Deployment" && self.deployments.contains(&(workload.namespace.clone(), owner.name.clone()))
         });

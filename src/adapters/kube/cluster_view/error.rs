@@ -5,7 +5,7 @@ use std::fmt;
 use crate::adapters::kube::convert::FieldError;
 
 /// How many errors are collected before reading stops.
-pub(super) const MAX_ERRORS: usize = 20;
+pub(in crate::adapters) const MAX_ERRORS: usize = 20;
 
 /// One thing that is wrong with the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub struct InputError {
 
 impl InputError {
     /// An error about a whole file.
-    pub(super) fn of_file(file: &str, problem: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(in crate::adapters) fn of_file(file: &str, problem: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { file: file.to_owned(), object: None, field: None, problem: problem.into(), mend: mend.into() }
     }
 
     /// An error about an object, or a field of it where `error` names one.
-    pub(super) fn of_object(file: &str, object: &str, error: FieldError) -> Self {
+    pub(in crate::adapters) fn of_object(file: &str, object: &str, error: FieldError) -> Self {
         Self {
             file: file.to_owned(),
             object: Some(object.to_owned()),
@@ -55,7 +55,7 @@ impl std::error::Error for InputError {}
 
 /// Everything that is wrong with the input, in input order; never empty, at most 20.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputErrors(pub(super) Vec<InputError>);
+pub struct InputErrors(pub(in crate::adapters) Vec<InputError>);
 
 impl InputErrors {
     /// The errors.

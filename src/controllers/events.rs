@@ -1,0 +1,115 @@
+//! Events on objects, for people: what was decided about them, and why.
+//!
+//! The same event about the same object is published once in two minutes, as in Karpenter core v1.15.0 (`pkg/events/recorder.go`); a
+//! failure to publish is logged and nothing more, since nothing depends on events. What is told of every single pod of a plan is told of
+//! five pods in a second at most: it is for whoever looks at one, and the API server has other things to do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+
+/// How long the same event is not repeated.
+const QUIET: Duration = Duration::from_secs(120);
+/// Events about single pods of a plan: so many in a second, and so many at once after a pause.
+const PER_SECOND: f64 = 5.0;
+const AT_ONCE: f64 = 10.0;
+/// The most characters that the API takes.
+const LONGEST_NOTE: usize = 1_024;
+
+/// Publishes events.
+#[derive(Clone)]
+pub(crate) struct Events {
+    recorder: Recorder,
+    published: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
+    allowance: Arc<Mutex<Allowance>>,
+}
+
+/// Events about single pods that may be published now.
+#[derive(Debug)]
+struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// Whether one more may be published.
+    fn take(&mut self, now: Instant) -> bool {
+        self.left = (self.left + now.duration_since(self.at).as_secs_f64() * PER_SECOND).min(AT_ONCE);
+        self.at = now;
+        let may = self.left >= 1.0;
+        self.left -= if may { 1.0 } else { 0.0 };
+        may
+    }
+}
+
+impl Events {
+    pub(crate) fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: "karpenter".to_owned(), instance: None };
+        Self {
+            recorder: Recorder::new(client, reporter),
+            published: Arc::default(),
+            allowance: Arc::new(Mutex::new(Allowance { left: AT_ONCE, at: Instant::now() })),
+        }
+    }
+
+    /// Something went as it should.
+    pub(crate) fn normal<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+        self.publish(EventType::Normal, object.object_ref(&()), reason, note, QUIET);
+    }
+
+    /// What was decided about one of many pods.
+    pub(crate) fn decided<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+        if self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+            self.normal(object, reason, note);
+        }
+    }
+
+    /// Something needs attention.
+    pub(crate) fn warning<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
+        self.publish(EventType::Warning, object.object_ref(&()), reason, note, QUIET);
+    }
+
+    /// A warning that is not repeated within `quiet`.
+    pub(crate) fn rare_warning<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str, quiet: Duration) {
+        self.publish(EventType::Warning, object.object_ref(&()), reason, note, quiet);
+    }
+
+    fn publish(&self, type_: EventType, object: ObjectReference, reason: &str, note: &str, quiet: Duration) {
+        let about = object.uid.clone().or_else(|| object.name.clone()).unwrap_or_default();
+        let now = Instant::now();
+        {
+            let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+            published.retain(|_, until| *until > now);
+            if published.insert((about, format!("{reason}: {note}")), now + quiet).is_some() {
+                return;
+            }
+        }
+        let note: String = note.chars().take(LONGEST_NOTE).collect();
+        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
+        let recorder = self.recorder.clone();
+        tokio::spawn(async move {
+            if let Err(error) = recorder.publish(&event, &object).await {
+                tracing::debug!(%error, reason = event.reason, "cannot publish an event");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_burst_five_events_in_a_second_may_be_published() {
+        let start = Instant::now();
+        let mut allowance = Allowance { left: AT_ONCE, at: start };
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        assert_eq!((0..20).filter(|_| allowance.take(at(0))).count(), 10);
+        assert_eq!((0..20).filter(|_| allowance.take(at(1_000))).count(), 5);
+        assert_eq!((0..20).filter(|_| allowance.take(at(60_000))).count(), 10);
+    }
+}

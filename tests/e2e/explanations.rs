@@ -1,0 +1,101 @@
+//! What cannot be done says so, on the object that it is about, in words that name the mend.
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use crate::bed::Bed;
+use crate::cluster::{Workload, until};
+use crate::joiner::Habits;
+use crate::scale_up::{begin, claims, node_class, node_pool};
+use crate::{Outcome, Trouble};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the controller says of a pod that it cannot place.
+async fn failure_of(bed: &Bed, app: &str, words: &[&str]) -> Result<String, Trouble> {
+    until(&format!("an event on a pod of {app} with {words:?}"), PATIENCE, async || {
+        for pod in bed.cluster.pods_of(app).await? {
+            let events = bed.cluster.events("Pod", &pod.name_any()).await?;
+            let ours = |(reason, message): &&(String, String)| {
+                reason == "FailedScheduling"
+                    && message.starts_with("Failed to schedule pod")
+                    && words.iter().all(|word| message.contains(word))
+            };
+            if let Some((_, message)) = events.iter().find(ours) {
+                return Ok(Some(message.clone()));
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+pub(crate) async fn a_pool_at_its_limit_is_named_on_the_pod(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("limit").await?;
+    let _joiner = bed.joiner(&cloud, Habits::default())?;
+    let mut controller = begin(bed, &cloud, &node_pool(&json!({"limits": {"cpu": "4"}})), &[]).await?;
+    let workload = Workload { name: "web", replicas: 6, cpu: "1", memory: "1Gi", more: Value::Null };
+    bed.cluster.apply_object(&workload.deployment()).await?;
+    let said = failure_of(bed, "web", &["general", "limit"]).await?;
+    println!("at the limit: {said}");
+    // What fits runs.
+    until("pods run as far as the limit goes", PATIENCE, async || {
+        let pods = bed.cluster.pods_of("web").await?;
+        let running = pods.iter().filter(|pod| pod.status.as_ref().and_then(|of| of.phase.as_deref()) == Some("Running")).count();
+        Ok((running >= 2).then_some(()))
+    })
+    .await?;
+    controller.check()?;
+    Ok(())
+}
+
+pub(crate) async fn an_impossible_pod_says_what_it_would_take(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("impossible").await?;
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[]).await?;
+    let huge = Workload { name: "huge", replicas: 1, cpu: "4000", memory: "1Gi", more: Value::Null };
+    let arm = Workload {
+        name: "arm",
+        replicas: 1,
+        cpu: "1",
+        memory: "1Gi",
+        more: json!({"nodeSelector": {"kubernetes.io/arch": "arm64"}}),
+    };
+    bed.cluster.apply_object(&huge.deployment()).await?;
+    bed.cluster.apply_object(&arm.deployment()).await?;
+    let said = failure_of(bed, "huge", &["cpu"]).await?;
+    println!("too large: {said}");
+    let said = failure_of(bed, "arm", &["kubernetes.io/arch"]).await?;
+    println!("wrong architecture: {said}");
+    assert!(claims(bed).await?.is_empty(), "nothing is bought for pods that it would not help");
+    controller.check()?;
+    Ok(())
+}
+
+pub(crate) async fn a_class_without_a_subnet_says_so_and_its_pool_too(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("no-subnet").await?;
+    let mut class = node_class();
+    class["spec"]["subnetSelectorTerms"] = json!([{"tags": {"karpenter.sh/discovery": "nowhere"}}]);
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[]).await?;
+    bed.cluster.apply_object(&class).await?;
+    let condition = |object: &kube::api::DynamicObject, name: &str| -> Option<(String, String)> {
+        let all = object.data.pointer("/status/conditions")?.as_array()?.clone();
+        let found = all.into_iter().find(|of| of["type"] == name && of["status"] == "False")?;
+        Some((found["reason"].as_str()?.to_owned(), found["message"].as_str()?.to_owned()))
+    };
+    let classes = bed.cluster.api("karpenter.k8s.aws/v1", "EC2NodeClass", "");
+    let (reason, message) = until("the class says that it has no subnet", PATIENCE, async || {
+        Ok(condition(&classes.get("default").await?, "SubnetsReady"))
+    })
+    .await?;
+    assert_eq!(reason, "SubnetsNotFound");
+    assert!(message.contains("subnetSelectorTerms"), "{message}");
+    let pools = bed.cluster.api("karpenter.sh/v1", "NodePool", "");
+    until("the pool says that its class is not ready", PATIENCE, async || {
+        Ok(condition(&pools.get("general").await?, "NodeClassReady"))
+    })
+    .await?;
+    controller.check()?;
+    Ok(())
+}
