@@ -18,8 +18,6 @@ pub(crate) struct Controller {
     processes: Arc<Processes>,
     environment: Vec<(&'static str, String)>,
     process: Process,
-    /// Port of `/metrics`.
-    pub(crate) metrics: u16,
 }
 
 impl Controller {
@@ -45,7 +43,7 @@ impl Controller {
         ]);
         environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let process = launch(processes, &environment)?;
-        Ok(Self { processes: Arc::clone(processes), environment, process, metrics })
+        Ok(Self { processes: Arc::clone(processes), environment, process })
     }
 
     /// An error with the end of its log if it has ended.

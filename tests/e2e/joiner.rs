@@ -15,7 +15,7 @@ use aws_sdk_ec2::types::{Filter, Instance, InstanceAttributeName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 
 use crate::Trouble;
 use crate::aws::{CLUSTER, Cloud, REGION};
-use crate::control_plane::KWOK_ANNOTATION;
+use crate::control_plane::{KWOK_ANNOTATION, READY_AFTER};
 use crate::user_data::Registration;
 
 /// How long EC2 is left alone between two looks.
@@ -74,8 +74,7 @@ struct Seen {
     boots_at: Instant,
     fault: Fault,
     nodes: Vec<String>,
-    /// When it may say that it is ready, if not yet.
-    ready_at: Option<Instant>,
+    /// Whether it has joined, or never will.
     settled: bool,
 }
 
@@ -139,10 +138,10 @@ impl Work {
                 let takes = if boot.is_empty() { boot.start } else { self.random.random_range(boot) };
                 let fault = self.habits.faults.pop_front().unwrap_or(Fault::None);
                 self.note(&format!("{id} boots for {takes:?}; fault: {fault:?}"));
-                let seen = Seen { boots_at: Instant::now() + takes, fault, nodes: Vec::new(), ready_at: None, settled: false };
+                let seen = Seen { boots_at: Instant::now() + takes, fault, nodes: Vec::new(), settled: false };
                 self.seen.insert(id.clone(), seen);
             }
-            self.advance(id, instance).await?;
+            self.advance(id, instance).await;
         }
         Ok(())
     }
@@ -163,35 +162,24 @@ impl Work {
         Ok(found)
     }
 
-    /// Takes one instance as far as it has come by now.
-    async fn advance(&mut self, id: &str, instance: &Instance) -> Result<(), Trouble> {
-        let now = Instant::now();
-        let Some(seen) = self.seen.get(id) else { return Ok(()) };
-        if !seen.settled && seen.boots_at <= now {
-            let fault = seen.fault.clone();
-            let joined = if fault == Fault::NeverJoins { Ok(Vec::new()) } else { self.join(id, instance, &fault).await };
-            let said = match &joined {
-                Ok(nodes) => format!("{id} joined as {nodes:?}"),
-                // As on a real instance: the kubelet does not come up, and nothing but a log tells why.
-                Err(error) => format!("{id} cannot join: {error}"),
-            };
-            self.note(&said);
-            if let Some(seen) = self.seen.get_mut(id) {
-                seen.settled = true;
-                seen.nodes = joined.unwrap_or_default();
-                if let Fault::NotReadyFor(time) = fault {
-                    seen.ready_at = Some(now + time);
-                }
-            }
-        } else if seen.ready_at.is_some_and(|ready_at| ready_at <= now) {
-            for node in &seen.nodes {
-                self.play_kubelet(node).await?;
-            }
-            if let Some(seen) = self.seen.get_mut(id) {
-                seen.ready_at = None;
-            }
+    /// Lets an instance join whose time has come.
+    async fn advance(&mut self, id: &str, instance: &Instance) {
+        let Some(fault) =
+            self.seen.get(id).filter(|seen| !seen.settled && seen.boots_at <= Instant::now()).map(|seen| seen.fault.clone())
+        else {
+            return;
+        };
+        let joined = if fault == Fault::NeverJoins { Ok(Vec::new()) } else { self.join(id, instance, &fault).await };
+        let said = match &joined {
+            Ok(nodes) => format!("{id} joined as {nodes:?}"),
+            // As on a real instance: the kubelet does not come up, and nothing but a log tells why.
+            Err(error) => format!("{id} cannot join: {error}"),
+        };
+        self.note(&said);
+        if let Some(seen) = self.seen.get_mut(id) {
+            seen.settled = true;
+            seen.nodes = joined.unwrap_or_default();
         }
-        Ok(())
     }
 
     /// Makes the Node of an instance, or two; returns their names.
@@ -252,7 +240,10 @@ impl Work {
             labels.insert(key.to_owned(), value.to_owned());
         }
         let (annotation, value) = KWOK_ANNOTATION;
-        let annotations = if matches!(fault, Fault::NotReadyFor(_)) { json!({}) } else { json!({annotation: value}) };
+        let mut annotations = json!({annotation: value});
+        if let Fault::NotReadyFor(time) = fault {
+            annotations[READY_AFTER] = json!(format!("{}ms", time.as_millis()));
+        }
         Ok(json!({
             "apiVersion": "v1",
             "kind": "Node",
@@ -280,14 +271,6 @@ impl Work {
                 },
             },
         }))
-    }
-
-    /// Lets kwok keep a Node ready and run its pods.
-    async fn play_kubelet(&self, node: &str) -> Result<(), Trouble> {
-        let (annotation, value) = KWOK_ANNOTATION;
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
-        self.nodes.patch(node, &PatchParams::default(), &patch).await?;
-        Ok(())
     }
 
     /// The instance is gone: the cloud controller takes its Nodes away.
