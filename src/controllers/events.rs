@@ -9,21 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
 
+/// Who events are by: tools that know Karpenter look for this name.
+const REPORTER: &str = "karpenter";
 /// How long the same event is not repeated.
 const QUIET: Duration = Duration::from_secs(120);
 /// Events about single pods of a plan: so many in a second, and so many at once after a pause.
 const PER_SECOND: f64 = 5.0;
 const AT_ONCE: f64 = 10.0;
-/// The most characters that the API takes.
+/// The most bytes that the API takes.
 const LONGEST_NOTE: usize = 1_024;
 
 /// Publishes events.
 #[derive(Clone)]
 pub(crate) struct Events {
-    recorder: Recorder,
+    client: Client,
     published: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
     allowance: Arc<Mutex<Allowance>>,
 }
@@ -48,9 +53,8 @@ impl Allowance {
 
 impl Events {
     pub(crate) fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: "karpenter".to_owned(), instance: None };
         Self {
-            recorder: Recorder::new(client, reporter),
+            client,
             published: Arc::default(),
             allowance: Arc::new(Mutex::new(Allowance { left: AT_ONCE, at: Instant::now() })),
         }
@@ -58,7 +62,7 @@ impl Events {
 
     /// Something went as it should.
     pub(crate) fn normal<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
-        self.publish(EventType::Normal, object.object_ref(&()), reason, note, QUIET);
+        self.publish("Normal", object.object_ref(&()), reason, note, QUIET);
     }
 
     /// What was decided about one of many pods.
@@ -70,15 +74,15 @@ impl Events {
 
     /// Something needs attention.
     pub(crate) fn warning<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str) {
-        self.publish(EventType::Warning, object.object_ref(&()), reason, note, QUIET);
+        self.publish("Warning", object.object_ref(&()), reason, note, QUIET);
     }
 
     /// A warning that is not repeated within `quiet`.
     pub(crate) fn rare_warning<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, note: &str, quiet: Duration) {
-        self.publish(EventType::Warning, object.object_ref(&()), reason, note, quiet);
+        self.publish("Warning", object.object_ref(&()), reason, note, quiet);
     }
 
-    fn publish(&self, type_: EventType, object: ObjectReference, reason: &str, note: &str, quiet: Duration) {
+    fn publish(&self, type_: &str, object: ObjectReference, reason: &str, note: &str, quiet: Duration) {
         let about = object.uid.clone().or_else(|| object.name.clone()).unwrap_or_default();
         let now = Instant::now();
         {
@@ -88,20 +92,54 @@ impl Events {
                 return;
             }
         }
-        let note: String = note.chars().take(LONGEST_NOTE).collect();
-        let event = Event { type_, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
-        let recorder = self.recorder.clone();
+        let note = shortened(note);
+        // Events of objects without a namespace live in this one.
+        let namespace = object.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let now = Timestamp::now();
+        let event = Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{:x}", object.name.clone().unwrap_or_default(), now.as_nanosecond())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(type_.to_owned()),
+            reason: Some(reason.to_owned()),
+            action: Some(reason.to_owned()),
+            note: Some(note),
+            regarding: Some(object),
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(REPORTER.to_owned()),
+            ..Event::default()
+        };
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         tokio::spawn(async move {
-            if let Err(error) = recorder.publish(&event, &object).await {
+            if let Err(error) = events.create(&PostParams::default(), &event).await {
                 tracing::debug!(%error, reason = event.reason, "cannot publish an event");
             }
         });
     }
 }
 
+/// The note as the API takes it, which counts bytes.
+fn shortened(note: &str) -> String {
+    let mut end = note.len().min(LONGEST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note[..end].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_are_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = format!("{}\u{e9}x", "a".repeat(LONGEST_NOTE - 1));
+        assert_eq!(shortened(&long), "a".repeat(LONGEST_NOTE - 1));
+    }
 
     #[test]
     fn after_a_burst_five_events_in_a_second_may_be_published() {

@@ -9,12 +9,16 @@ pub(crate) mod eligibility;
 mod view;
 mod writing;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::adapters::kube::conditions::{Conditioned as _, READY};
+use crate::adapters::kube::crd::NodePool;
 use crate::adapters::kube::mirror::Change;
 use crate::controllers::operations::options::Acting;
 use crate::controllers::world::World;
@@ -44,16 +48,29 @@ pub(crate) async fn run(world: Arc<World>, mut asked: UnboundedReceiver<String>)
 /// Asks for a round whenever a pod wants one.
 pub(crate) async fn watch_pods(world: Arc<World>) {
     let mut changes = world.mirror.changes();
+    let mut usable = BTreeSet::new();
     let wants = |pod: &Pod| eligibility::is_provisionable(pod);
     for pod in world.mirror.pods.state_filter(wants) {
         world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
     }
     while let Some(change) = changes.recv().await {
-        if let Change::Pod(named) = change
-            && let Some(pod) = world.mirror.pods.get(&named)
-            && wants(&pod)
-        {
-            world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
+        match change {
+            Change::Pod(named) => {
+                if let Some(pod) = world.mirror.pods.get(&named).filter(|pod| wants(pod)) {
+                    world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
+                }
+            }
+            // One that has become ready may be what pods wait for.
+            Change::NodePool(named) => {
+                if world.mirror.node_pools.get(&named).is_some_and(|pool| pool.is_true(READY))
+                    && usable.insert(named.name.clone())
+                {
+                    world.plan_again(&named.name);
+                } else if world.mirror.node_pools.get(&named).is_none_or(|pool| !pool.is_true(READY)) {
+                    usable.remove(&named.name);
+                }
+            }
+            Change::Node(_) | Change::NodeClaim(_) | Change::NodeClass(_) => {}
         }
     }
 }
@@ -75,6 +92,10 @@ async fn provision(world: &Arc<World>, round: u64) {
     }
     world.metrics.cluster.mirrored(view.cluster.nodes.len(), true);
     if view.cluster.pods.is_empty() {
+        return;
+    }
+    if view.cluster.node_pools.is_empty() {
+        tell_no_pool(world, &view);
         return;
     }
     let name = format!("{round}");
@@ -129,6 +150,27 @@ async fn solve(world: &Arc<World>, view: View, catalog: Arc<Catalog>) -> Result<
         }
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(format!("the solver came to an end; this is a defect of supercargo: {error}")),
+    }
+}
+
+/// Nothing can be bought at all: pods hear why, unless NodePools are only about to be looked at.
+fn tell_no_pool(world: &World, view: &View) {
+    let pools = world.mirror.node_pools.state();
+    let conditions = |pool: &NodePool| pool.stored_conditions().iter().find(|of| of.type_ == READY).cloned();
+    let refused: Vec<String> = pools
+        .iter()
+        .filter_map(|pool| {
+            let ready = conditions(pool).filter(|ready| ready.status == "False")?;
+            Some(format!("NodePool {} is not ready ({}); its conditions say what to mend", pool.name_any(), ready.message))
+        })
+        .collect();
+    if !pools.is_empty() && refused.is_empty() {
+        return;
+    }
+    let why = if pools.is_empty() { "there is no NodePool; create one".to_owned() } else { refused.join("; ") };
+    tracing::warn!(why, "nothing can be bought");
+    for pod in &view.pods {
+        world.events.rare_warning(&**pod, "FailedScheduling", &format!("Failed to schedule pod, {why}"), REPEAT_FAILURE);
     }
 }
 
