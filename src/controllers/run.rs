@@ -119,7 +119,9 @@ async fn asked_to_end() {
 }
 
 async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) -> Result<(), Failure> {
-    let config = kube::Config::infer().await.map_err(|error| Failure::start("connection to the cluster")(&error))?;
+    let mut config = kube::Config::infer().await.map_err(|error| Failure::start("connection to the cluster")(&error))?;
+    // Whoever asks decides what to do about an answer: an eviction that a budget does not allow is one.
+    config.default_retry = false;
     let ca_bundle = settings.cluster.ca_bundle.clone().or_else(|| certificates(&config)).unwrap_or_default();
     let kube = client(config.clone(), Some(settings.kube_client))?;
     let region = match &settings.region {
