@@ -56,6 +56,11 @@ impl Controller {
         self.process.output()
     }
 
+    /// The most memory that it ever had, in MiB, and the processor time that it used, in seconds, since its last start.
+    pub(crate) fn use_of_resources(&self) -> Result<(u64, f64), Trouble> {
+        self.process.use_of_resources()
+    }
+
     /// Ends it without a warning.
     pub(crate) fn kill(&mut self) {
         self.process.kill();

@@ -74,7 +74,7 @@ pub(crate) async fn a_killed_controller_buys_nothing_twice(bed: &Bed) -> Outcome
         Ok((running == owned && claims(bed).await?.len() == known.len()).then_some(running))
     })
     .await?;
-    println!("{} instances after {KILLS} kills, each bought once", ids.len());
+    crate::tell(&format!("{} instances after {KILLS} kills, each bought once", ids.len()));
     controller.check()?;
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(crate) async fn a_pool_at_its_limit_is_named_on_the_pod(bed: &Bed) -> Outcom
     let workload = Workload { name: "web", replicas: 6, cpu: "1", memory: "1Gi", more: Value::Null };
     bed.cluster.apply_object(&workload.deployment()).await?;
     let said = failure_of(bed, "web", &["general", "limit"]).await?;
-    println!("at the limit: {said}");
+    crate::tell(&format!("at the limit: {said}"));
     // What fits runs.
     until("pods run as far as the limit goes", PATIENCE, async || {
         let pods = bed.cluster.pods_of("web").await?;
@@ -65,9 +65,9 @@ pub(crate) async fn an_impossible_pod_says_what_it_would_take(bed: &Bed) -> Outc
     bed.cluster.apply_object(&huge.deployment()).await?;
     bed.cluster.apply_object(&arm.deployment()).await?;
     let said = failure_of(bed, "huge", &["cpu"]).await?;
-    println!("too large: {said}");
+    crate::tell(&format!("too large: {said}"));
     let said = failure_of(bed, "arm", &["kubernetes.io/arch"]).await?;
-    println!("wrong architecture: {said}");
+    crate::tell(&format!("wrong architecture: {said}"));
     assert!(claims(bed).await?.is_empty(), "nothing is bought for pods that it would not help");
     controller.check()?;
     Ok(())

@@ -22,6 +22,7 @@ mod keys;
 mod processes;
 mod scale_up;
 mod stock_out;
+mod studies;
 mod undertaker;
 mod up;
 mod user_data;
@@ -43,6 +44,8 @@ pub(crate) type Outcome = Result<(), Trouble>;
 
 /// How long a test may take.
 const PATIENCE: Duration = Duration::from_secs(420);
+/// How long a measurement may take.
+const PATIENCE_OF_STUDIES: Duration = Duration::from_hours(1);
 
 /// The test bed, once the first test has asked for it; or why there is none.
 static BED: OnceLock<Result<Bed, String>> = OnceLock::new();
@@ -101,7 +104,14 @@ fn main() -> ExitCode {
         stock_out::a_claim_that_nothing_can_be_had_for_is_planned_again,
         stock_out::pods_run_on_the_next_best_offering,
     ];
-    let conclusion = libtest_mimic::run(&arguments, without_bed.into_iter().chain(in_bed).collect());
+    let studies = tests![
+        study:
+        studies::a_thousand_pods,
+        studies::placement,
+        studies::two_thousand_pods,
+    ];
+    let studies = studies.into_iter().map(|trial| trial.with_ignored_flag(true));
+    let conclusion = libtest_mimic::run(&arguments, without_bed.into_iter().chain(in_bed).chain(studies).collect());
     if let Some(Ok(bed)) = BED.get() {
         if conclusion.has_failed() {
             bed.processes.keep_logs();
@@ -120,14 +130,30 @@ fn alone(test: fn() -> Outcome) -> Result<(), Failed> {
     test().map_err(|error| error.to_string().into())
 }
 
+/// Says something beside the results.
+pub(crate) fn tell(text: &str) {
+    use std::io::Write as _;
+    // Whoever does not listen misses nothing that decides.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Runs one test in the test bed, and clears up after it.
 fn in_bed(test: impl AsyncFnOnce(&Bed) -> Outcome) -> Result<(), Failed> {
+    within(PATIENCE, test)
+}
+
+/// Runs one measurement in the test bed, and clears up after it.
+fn study(test: impl AsyncFnOnce(&Bed) -> Outcome) -> Result<(), Failed> {
+    within(PATIENCE_OF_STUDIES, test)
+}
+
+fn within(patience: Duration, test: impl AsyncFnOnce(&Bed) -> Outcome) -> Result<(), Failed> {
     let bed = BED.get_or_init(|| runtime().block_on(Bed::start()).map_err(|error| error.to_string()));
     let bed = bed.as_ref().map_err(|error| format!("the test bed did not come up: {error}"))?;
     let ended = catch_unwind(AssertUnwindSafe(|| {
         runtime().block_on(async {
-            let in_time = tokio::time::timeout(PATIENCE, test(bed)).await;
-            in_time.unwrap_or_else(|_| Err(format!("it took more than {PATIENCE:?}").into()))
+            let in_time = tokio::time::timeout(patience, test(bed)).await;
+            in_time.unwrap_or_else(|_| Err(format!("it took more than {patience:?}").into()))
         })
     }));
     let failure = match ended {

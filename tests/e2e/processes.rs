@@ -97,6 +97,19 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The most memory that it ever had, in MiB, and the processor time that it used, in seconds.
+    pub(crate) fn use_of_resources(&self) -> Result<(u64, f64), Trouble> {
+        let folder = Path::new("/proc").join(self.child.id().to_string());
+        let status = std::fs::read_to_string(folder.join("status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system says what a process uses")?;
+        let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+        // Fields 14 and 15, after the name in brackets, in hundredths of a second (proc(5)).
+        let times = std::fs::read_to_string(folder.join("stat"))?;
+        let after_name = times.rsplit(')').next().unwrap_or_default();
+        let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok((kibibytes / 1_024, ticks / 100.0))
+    }
+
     /// Ends it without a warning, as a lost machine would.
     pub(crate) fn kill(&mut self) {
         // An error means that it has ended already.

@@ -60,13 +60,13 @@ pub(crate) async fn claims(bed: &Bed) -> Result<Vec<DynamicObject>, Trouble> {
 }
 
 /// The nodes that pods are on, by the names of the pods.
-fn places(pods: &[Pod]) -> BTreeMap<String, String> {
+pub(crate) fn places(pods: &[Pod]) -> BTreeMap<String, String> {
     let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     pods.iter().map(|pod| (pod.name_any(), node(pod))).collect()
 }
 
 /// The nodes that pods were planned for, by the names of the pods, once the claims know their nodes.
-fn planned(claims: &[DynamicObject]) -> BTreeMap<String, String> {
+pub(crate) fn planned(claims: &[DynamicObject]) -> BTreeMap<String, String> {
     let mut made = BTreeMap::new();
     for claim in claims {
         let node = claim.data.pointer("/status/nodeName").and_then(Value::as_str).unwrap_or_default();
@@ -118,12 +118,12 @@ pub(crate) async fn two_hundred_mixed_pods_run_where_the_plan_put_them(bed: &Bed
     assert_eq!(nodes.len(), claims.len(), "nodes bought are nodes planned");
     assert_eq!(cloud.instances().await?.len(), claims.len(), "and each has one instance");
     let as_planned = where_they_run.iter().filter(|(pod, node)| meant.get(*pod) == Some(*node)).count();
-    println!(
+    crate::tell(&format!(
         "{} pods on {} nodes in {} plan(s); {as_planned} where the plan put them",
         where_they_run.len(),
         nodes.len(),
         plans.len()
-    );
+    ));
     let elsewhere: Vec<&String> = where_they_run
         .iter()
         .filter(|(pod, node)| meant.get(*pod).is_some_and(|meant| meant != *node))
@@ -151,7 +151,7 @@ pub(crate) async fn a_deleted_claim_ends_its_node_and_its_instance(bed: &Bed) ->
     let workload = Workload { name: "web", replicas: 3, cpu: "1", memory: "1Gi", more: Value::Null };
     bed.cluster.apply_object(&workload.deployment()).await?;
     bed.cluster.until_running(&workload, PATIENCE).await?;
-    let first: BTreeSet<String> = claims(bed).await?.iter().map(|claim| claim.name_any()).collect();
+    let first: BTreeSet<String> = claims(bed).await?.iter().map(kube::ResourceExt::name_any).collect();
     let api: Api<DynamicObject> = bed.cluster.api("karpenter.sh/v1", "NodeClaim", "");
     for name in &first {
         api.delete(name, &kube::api::DeleteParams::default()).await?;
