@@ -64,7 +64,7 @@ pub(crate) async fn an_impossible_pod_says_what_it_would_take(bed: &Bed) -> Outc
     };
     bed.cluster.apply_object(&huge.deployment()).await?;
     bed.cluster.apply_object(&arm.deployment()).await?;
-    let said = failure_of(bed, "huge", &["cpu"]).await?;
+    let said = failure_of(bed, "huge", &["4000 cores", "largest node"]).await?;
     crate::tell(&format!("too large: {said}"));
     let said = failure_of(bed, "arm", &["kubernetes.io/arch"]).await?;
     crate::tell(&format!("wrong architecture: {said}"));

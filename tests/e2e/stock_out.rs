@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -83,10 +85,13 @@ pub(crate) async fn a_claim_that_nothing_can_be_had_for_is_planned_again(bed: &B
     for node in bed.cluster.nodes().await? {
         assert_eq!(node.labels().get("karpenter.sh/capacity-type").map(String::as_str), Some("on-demand"));
     }
-    // One fleet for the claim that got nothing and one for each that got an instance: the lack is remembered.
-    let fleets = cloud.account.count("CreateFleet");
-    let bought = cloud.instances().await?.len();
-    assert!(fleets <= 2 * bought + 1, "{fleets} fleets for {bought} instances");
+    // One fleet for each claim, and the dry run of the NodeClass: nothing is asked for again that was not to be had.
+    let events = Api::<Event>::all(bed.cluster.client()).list(&ListParams::default()).await?;
+    let lacks = |event: &Event| event.reason.as_deref() == Some("InsufficientCapacityError");
+    let failed = events.items.iter().filter(|event| lacks(event)).count();
+    let (fleets, bought) = (cloud.account.count("CreateFleet"), cloud.instances().await?.len());
+    assert!(failed > 0, "Spot was dry");
+    assert!(fleets <= failed + bought + 1, "{fleets} fleets for {failed} claims without and {bought} with an instance");
     controller.check()?;
     Ok(())
 }

@@ -96,7 +96,7 @@ pub(crate) async fn placement(bed: &Bed) -> Outcome {
 async fn scale(bed: &Bed, pods: i32) -> Outcome {
     let cloud = bed.cloud(&format!("scale-{pods}")).await?;
     let _joiner = bed.joiner(&cloud, Habits::default())?;
-    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[]).await?;
+    let controller = begin(bed, &cloud, &node_pool(&Value::Null), &[]).await?;
     until("the controller leads", PATIENCE, async || Ok(controller.output().contains("acquired lease").then_some(()))).await?;
     let shapes = [("web", 40, "500m", "512Mi"), ("api", 30, "250m", "1Gi"), ("cache", 20, "1", "4Gi"), ("batch", 10, "2", "2Gi")];
     let workloads = shapes.map(|(name, share, cpu, memory)| {
