@@ -11,72 +11,69 @@ use crate::controllers::operations::options::BatchWindow;
 /// How often pods that are left are planned again although nothing new came.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Waits until a batch is complete: something new came, and then nothing more for `window.idle`, or `window.longest` went by. What was in the
-/// batch already does not lengthen it. Without anything new it ends after ten seconds. `None` when nobody can ask any more.
-pub(super) async fn gather(asked: &mut UnboundedReceiver<String>, window: BatchWindow) -> Option<BTreeSet<String>> {
-    let mut batch = BTreeSet::new();
-    tokio::select! {
-        first = asked.recv() => batch.insert(first?),
-        () = tokio::time::sleep(AGAIN) => return Some(batch),
+/// What was asked for since the last round.
+#[derive(Debug)]
+struct Batch {
+    window: BatchWindow,
+    names: BTreeSet<String>,
+    began: Instant,
+    last_new: Instant,
+}
+
+impl Batch {
+    fn new(first: String, window: BatchWindow, now: Instant) -> Self {
+        Self { window, names: BTreeSet::from([first]), began: now, last_new: now }
+    }
+
+    /// What is in the batch already does not lengthen it.
+    fn add(&mut self, name: String, now: Instant) {
+        if self.names.insert(name) {
+            self.last_new = now;
+        }
+    }
+
+    /// When the batch is complete, unless something new comes before.
+    fn ends(&self) -> Instant {
+        (self.last_new + self.window.idle).min(self.began + self.window.longest)
+    }
+}
+
+/// Waits until a batch is complete; gives how much is in it, which is nothing where pods are only to be planned again. `None` when nobody can
+/// ask any more.
+pub(super) async fn gather(asked: &mut UnboundedReceiver<String>, window: BatchWindow) -> Option<usize> {
+    let mut batch = tokio::select! {
+        first = asked.recv() => Batch::new(first?, window, Instant::now()),
+        () = tokio::time::sleep(AGAIN) => return Some(0),
     };
-    let end = Instant::now() + window.longest;
-    let mut idle = Instant::now() + window.idle;
     loop {
         tokio::select! {
-            more = asked.recv() => {
-                if batch.insert(more?) {
-                    idle = Instant::now() + window.idle;
-                }
-            }
-            () = sleep_until(idle.min(end)) => return Some(batch),
+            more = asked.recv() => batch.add(more?, Instant::now()),
+            () = sleep_until(batch.ends()) => return Some(batch.names.len()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc::unbounded_channel;
-
     use super::*;
 
     const WINDOW: BatchWindow = BatchWindow { idle: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_ends_when_nothing_new_comes() {
-        let (sender, mut asked) = unbounded_channel();
-        let began = Instant::now();
-        tokio::spawn(async move {
-            for name in ["a", "b", "b", "b"] {
-                sender.send(name.to_owned()).expect("somebody listens");
-                tokio::time::sleep(Duration::from_millis(700)).await;
-            }
-            tokio::time::sleep(Duration::from_mins(1)).await;
-        });
-        let batch = gather(&mut asked, WINDOW).await.expect("the sender lives");
-        assert_eq!(batch.len(), 2);
-        assert_eq!(began.elapsed(), Duration::from_millis(1_700));
+    #[test]
+    fn a_batch_ends_a_second_after_the_last_that_is_new() {
+        let start = Instant::now();
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        let mut batch = Batch::new("a".to_owned(), WINDOW, start);
+        batch.add("b".to_owned(), at(700));
+        batch.add("b".to_owned(), at(1_400));
+        assert_eq!((batch.names.len(), batch.ends()), (2, at(1_700)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_ends_after_ten_seconds_in_any_case() {
-        let (sender, mut asked) = unbounded_channel();
-        let began = Instant::now();
-        tokio::spawn(async move {
-            for number in 0.. {
-                if sender.send(format!("{number}")).is_err() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        });
-        gather(&mut asked, WINDOW).await.expect("the sender lives");
-        assert_eq!(began.elapsed(), WINDOW.longest);
-        drop(asked);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_left_is_planned_again() {
-        let (_sender, mut asked) = unbounded_channel();
-        assert_eq!(gather(&mut asked, WINDOW).await, Some(BTreeSet::new()));
+    #[test]
+    fn a_batch_ends_after_ten_seconds_in_any_case() {
+        let start = Instant::now();
+        let mut batch = Batch::new("0".to_owned(), WINDOW, start);
+        (1..40).for_each(|number| batch.add(number.to_string(), start + Duration::from_millis(number * 300)));
+        assert_eq!(batch.ends(), start + WINDOW.longest);
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(world: Arc<World>, mut asked: UnboundedReceiver<String>)
             continue;
         }
         round += 1;
-        tracing::debug!(round, new = batch.len(), "batch complete");
+        tracing::debug!(round, new = batch, "batch complete");
         provision(&world, round).await;
     }
 }

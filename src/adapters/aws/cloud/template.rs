@@ -308,7 +308,7 @@ mod tests {
         let sizes: Vec<(Option<&str>, Option<i32>)> = made
             .block_device_mappings()
             .iter()
-            .map(|mapping| (mapping.device_name(), mapping.ebs().and_then(|ebs| ebs.volume_size())))
+            .map(|mapping| (mapping.device_name(), mapping.ebs().and_then(LaunchTemplateEbsBlockDeviceRequest::volume_size)))
             .collect();
         assert_eq!(sizes, [(Some("/dev/xvda"), Some(6)), (Some("/dev/xvdb"), Some(20))]);
         let interface = &made.network_interfaces()[0];
