@@ -84,15 +84,16 @@ pub async fn run(settings: Settings, commit: &'static str) -> Result<(), Failure
     let metrics = Metrics::new(&build);
     let readiness = Readiness::default();
     let server = Server::open(&settings.listen).await.map_err(|error| Failure::start("metrics and probes")(&error))?;
-    let stop = CancellationToken::new();
+    let (ending, stop) = (CancellationToken::new(), CancellationToken::new());
     let serving = tokio::spawn(server.serve(Arc::clone(&metrics), readiness.clone(), stop.clone()));
-    let outcome = tokio::select! {
-        outcome = act(settings, &metrics, &readiness) => outcome,
-        () = asked_to_end() => {
-            tracing::info!("asked to end");
-            Ok(())
-        }
-    };
+    let told = ending.clone();
+    let listening = tokio::spawn(async move {
+        asked_to_end().await;
+        tracing::info!("asked to end");
+        told.cancel();
+    });
+    let outcome = act(settings, &metrics, &readiness, &ending).await;
+    listening.abort();
     stop.cancel();
     if let Ok(Err(error)) = serving.await {
         tracing::error!(%error, "serving ended");
@@ -118,7 +119,32 @@ async fn asked_to_end() {
     }
 }
 
-async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) -> Result<(), Failure> {
+/// Begins, acts while this replica leads, and ends in order once it is asked to.
+async fn act(
+    settings: Settings,
+    metrics: &Arc<Metrics>,
+    readiness: &Readiness,
+    ending: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut tasks = JoinSet::new();
+    let Some(begun) = ending.run_until_cancelled(begin(settings, metrics, readiness, &mut tasks)).await else { return Ok(()) };
+    let mut leadership = begun?;
+    let ended = tokio::select! {
+        lost = leadership.lost() => Err(Failure::Lost(lost)),
+        ended = tasks.join_next() => Err(Failure::Ended(ended.and_then(Result::ok).unwrap_or("a part of the program"))),
+        () = ending.cancelled() => Ok(()),
+    };
+    finish(tasks, leadership, ended.is_ok()).await;
+    ended
+}
+
+/// Everything up to the moment at which this replica leads and its controllers are started.
+async fn begin(
+    settings: Settings,
+    metrics: &Arc<Metrics>,
+    readiness: &Readiness,
+    tasks: &mut JoinSet<&'static str>,
+) -> Result<Leadership, Failure> {
     let mut config = kube::Config::infer().await.map_err(|error| Failure::start("connection to the cluster")(&error))?;
     // Whoever asks decides what to do about an answer: an eviction that a budget does not allow is one.
     config.default_retry = false;
@@ -136,8 +162,7 @@ async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) 
         subnets: refresh.subnets,
         security_groups: refresh.security_groups,
     });
-    let mut tasks = JoinSet::new();
-    let origin = origin(&settings, &access, &region, &mut tasks)?;
+    let origin = origin(&settings, &access, &region, tasks)?;
     let instance_settings = InstanceSettings {
         vm_memory_overhead: settings.vm_memory_overhead,
         reserved_enis: i64::from(settings.reserved_enis),
@@ -180,14 +205,8 @@ async fn act(settings: Settings, metrics: &Arc<Metrics>, readiness: &Readiness) 
         health: Arc::default(),
         wake,
     });
-    start(&world, asked, facts_sender, ca_bundle, &mut tasks).await;
-    let ended = tokio::select! {
-        lost = leadership.lost() => Err(Failure::Lost(lost)),
-        ended = tasks.join_next() => Err(Failure::Ended(ended.and_then(Result::ok).unwrap_or("a part of the program"))),
-        () = asked_to_end() => Ok(()),
-    };
-    finish(tasks, leadership, ended.is_ok()).await;
-    ended
+    start(&world, asked, facts_sender, ca_bundle, tasks).await;
+    Ok(leadership)
 }
 
 /// Ends all work, then gives the Lease back, so that nobody else begins before this process has stopped.

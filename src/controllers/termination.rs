@@ -19,7 +19,7 @@ use crate::controllers::world::World;
 use crate::domain::labels;
 
 /// Keeps new pods away from a node that goes.
-const DISRUPTED: &str = "karpenter.sh/disrupted";
+pub(crate) const DISRUPTED: &str = "karpenter.sh/disrupted";
 /// Takes the node out of load balancers.
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 /// Between looks at what is left on the node.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::aws::{CLUSTER, Cloud, NODE_ROLE};
 use crate::bed::Bed;
 use crate::cluster::{Workload, until};
+use crate::control_plane::SYSTEM_NAMESPACE;
 use crate::controller::Controller;
 use crate::joiner::Habits;
 use crate::{Outcome, Trouble};
@@ -141,6 +142,8 @@ pub(crate) async fn two_hundred_mixed_pods_run_where_the_plan_put_them(bed: &Bed
     .await?;
     let status = controller.stop().await?;
     assert!(status.success(), "it ends in order when it is asked to: {status}");
+    let lease = bed.cluster.api("coordination.k8s.io/v1", "Lease", SYSTEM_NAMESPACE).get("karpenter-leader-election").await?;
+    assert_eq!(lease.data["spec"]["holderIdentity"].as_str().unwrap_or_default(), "", "it gives the Lease back");
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::operations::metrics::Placed;
 use crate::controllers::operations::options::Placement;
 use crate::controllers::planned_pods::{self, PodKey};
-use crate::controllers::provisioner::eligibility;
+use crate::controllers::provisioner::{self, eligibility};
 use crate::controllers::world::World;
 
 /// Requests under way at the same time for one node.
@@ -113,13 +113,7 @@ async fn bind(world: &World, pod: &Pod, node: &str) -> bool {
     match api.create_subresource::<Binding, Value>("binding", &name, &PostParams::default(), &binding).await {
         Ok(_) => {
             world.metrics.plans.placed(Placed::AsPlanned);
-            if let Some(created) = &pod.metadata.creation_timestamp {
-                let now = k8s_openapi::jiff::Timestamp::now();
-                world
-                    .metrics
-                    .scheduling
-                    .pod_bound(std::time::Duration::try_from(now.duration_since(created.0)).unwrap_or_default());
-            }
+            world.metrics.scheduling.pod_bound(provisioner::age(pod));
             true
         }
         // It is bound already, was replaced or is gone.

@@ -9,11 +9,12 @@ pub(crate) mod eligibility;
 mod view;
 mod writing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -23,10 +24,11 @@ use crate::adapters::kube::mirror::Change;
 use crate::controllers::operations::options::Acting;
 use crate::controllers::world::World;
 use crate::domain::catalog::Catalog;
+use crate::domain::cluster::ClusterView;
 use crate::domain::plan::Plan;
 use crate::planning::verifier::verify;
 use crate::planning::{CostModel, PlanError, Planned, plan};
-use crate::solver::SolveConfig;
+use crate::solver::{SolveConfig, Stage};
 use view::View;
 
 /// How long a pod is not told again that it cannot be placed (Karpenter core v1.15.0, `scheduling/events.go`).
@@ -35,13 +37,38 @@ const REPEAT_FAILURE: Duration = Duration::from_secs(300);
 /// Plans whenever pods ask for it, until nobody can ask any more.
 pub(crate) async fn run(world: Arc<World>, mut asked: UnboundedReceiver<String>) {
     let mut round: u64 = 0;
+    let mut memory = Memory::default();
     while let Some(batch) = batch::gather(&mut asked, world.settings.batch).await {
         if !world.fence.leads() {
             continue;
         }
         round += 1;
         tracing::debug!(round, new = batch, "batch complete");
-        provision(&world, round).await;
+        provision(&world, round, &mut memory).await;
+    }
+}
+
+/// What one round remembers for the next.
+#[derive(Default)]
+struct Memory {
+    /// What the last round started from, if there was nothing to do about it.
+    nothing_to_do: Option<(ClusterView, Arc<Catalog>)>,
+    /// UIDs of pods that wait and that a NodeClaim was written for.
+    bought_for: BTreeSet<String>,
+}
+
+impl Memory {
+    /// Whether the round would come to the same as the last one: that there is nothing to do.
+    fn knows(&self, cluster: &ClusterView, catalog: &Arc<Catalog>) -> bool {
+        self.nothing_to_do.as_ref().is_some_and(|(last, prices)| {
+            Arc::ptr_eq(prices, catalog)
+                && last.pods == cluster.pods
+                && last.nodes == cluster.nodes
+                && last.daemon_sets == cluster.daemon_sets
+                && last.node_pools == cluster.node_pools
+                && last.node_classes == cluster.node_classes
+                && last.node_overlays == cluster.node_overlays
+        })
     }
 }
 
@@ -49,17 +76,24 @@ pub(crate) async fn run(world: Arc<World>, mut asked: UnboundedReceiver<String>)
 pub(crate) async fn watch_pods(world: Arc<World>) {
     let mut changes = world.mirror.changes();
     let mut usable = BTreeSet::new();
+    let mut starting = HashSet::new();
     let wants = |pod: &Pod| eligibility::is_provisionable(pod);
     for pod in world.mirror.pods.state_filter(wants) {
         world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
     }
     while let Some(change) = changes.recv().await {
         match change {
-            Change::Pod(named) => {
-                if let Some(pod) = world.mirror.pods.get(&named).filter(|pod| wants(pod)) {
+            Change::Pod(named) => match world.mirror.pods.get(&named) {
+                Some(pod) if wants(&pod) => {
                     world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
+                    starting.insert(named);
                 }
-            }
+                Some(pod) if is_running(&pod) && starting.remove(&named) => {
+                    world.metrics.scheduling.pod_started(age(&pod));
+                }
+                Some(_) => {}
+                None => drop(starting.remove(&named)),
+            },
             // One that has become ready may be what pods wait for.
             Change::NodePool(named) => {
                 if world.mirror.node_pools.get(&named).is_some_and(|pool| pool.is_true(READY))
@@ -75,7 +109,17 @@ pub(crate) async fn watch_pods(world: Arc<World>) {
     }
 }
 
-async fn provision(world: &Arc<World>, round: u64) {
+fn is_running(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
+/// Since the pod was created.
+pub(crate) fn age(pod: &Pod) -> Duration {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    created.map(|created| Duration::try_from(Timestamp::now().duration_since(created)).unwrap_or_default()).unwrap_or_default()
+}
+
+async fn provision(world: &Arc<World>, round: u64, memory: &mut Memory) {
     let Some(catalog) = world.prices.catalog() else {
         tracing::warn!("there is no catalog of the region yet, so nothing is planned");
         return;
@@ -98,10 +142,15 @@ async fn provision(world: &Arc<World>, round: u64) {
         tell_no_pool(world, &view);
         return;
     }
+    if memory.knows(&view.cluster, &catalog) {
+        return;
+    }
+    let waiting: BTreeSet<&str> = view.pods.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
+    memory.bought_for.retain(|uid| waiting.contains(uid.as_str()));
     let name = format!("{round}");
     world.metrics.scheduling.planning_began(&name, view.cluster.pods.len(), view.ignored);
     tracing::info!(pods = view.cluster.pods.len(), "found provisionable pod(s)");
-    let (view, planned, took) = match solve(world, view, catalog).await {
+    let (view, planned, took) = match solve(world, view, Arc::clone(&catalog)).await {
         Ok(solved) => solved,
         Err(problem) => {
             world.metrics.scheduling.planning_ended(&name, Duration::ZERO, 0);
@@ -123,8 +172,27 @@ async fn provision(world: &Arc<World>, round: u64) {
     );
     tell_unplaced(world, &view, plan);
     match world.settings.acting {
-        Acting::CarryOut => writing::carry_out(world, &view, plan).await,
+        Acting::CarryOut => writing::carry_out(world, &view, plan, &mut memory.bought_for).await,
         Acting::Recommend => writing::recommend(world, &view, plan),
+    }
+    memory.nothing_to_do = (plan.nodes.is_empty() && plan.existing.is_empty()).then_some((view.cluster, catalog));
+}
+
+/// Time that the stages of a solve took. A report of a stage is made at its end or within it, so what went by since the last one is its own.
+#[derive(Default)]
+struct Stages {
+    spent: Vec<(Stage, Duration)>,
+    last: Duration,
+}
+
+impl Stages {
+    fn heard(&mut self, stage: Stage, now: Duration) {
+        let took = now.saturating_sub(self.last);
+        self.last = now;
+        match self.spent.iter_mut().find(|(known, _)| *known == stage) {
+            Some((_, spent)) => *spent += took,
+            None => self.spent.push((stage, took)),
+        }
     }
 }
 
@@ -134,18 +202,23 @@ async fn solve(world: &Arc<World>, view: View, catalog: Arc<Catalog>) -> Result<
     let config = SolveConfig { gap: 0.0, work_limit: None, deadline: Some(world.settings.solve_budget), seed: 0 };
     let solving = tokio::task::spawn_blocking(move || {
         let start = Instant::now();
-        let made = plan(&view.cluster, &catalog, &model, &config, &|| start.elapsed(), &mut |_| {})?;
+        let mut stages = Stages::default();
+        let clock = || start.elapsed();
+        let made = plan(&view.cluster, &catalog, &model, &config, &clock, &mut |progress| stages.heard(progress.stage, clock()))?;
         let overhead = |pool: &crate::domain::node_pool::NodePool| {
             let class = view.cluster.node_classes.get(&pool.node_class_ref.name);
             class.map_or(model.fee_per_node, |class| model.overhead(class, &catalog))
         };
         let verdict = verify(&view.cluster, &catalog, &made.plan, &overhead, &model.interruptions);
         let broken = verdict.violations.first().map(|first| format!("{first} (and {} more)", verdict.violations.len() - 1));
-        Ok::<_, PlanError>((view, made, broken, start.elapsed()))
+        Ok::<_, PlanError>((view, made, broken, stages, start.elapsed()))
     });
     match solving.await {
-        Ok(Ok((view, made, None, took))) => Ok((view, made, took)),
-        Ok(Ok((.., Some(broken), _))) => {
+        Ok(Ok((view, made, None, stages, took))) => {
+            stages.spent.iter().for_each(|(stage, spent)| world.metrics.plans.solved(*stage, *spent));
+            Ok((view, made, took))
+        }
+        Ok(Ok((_, _, Some(broken), ..))) => {
             Err(format!("the plan breaks a rule, so it is not carried out; this is a defect of supercargo: {broken}"))
         }
         Ok(Err(error)) => Err(error.to_string()),

@@ -12,11 +12,13 @@ use kube::ResourceExt as _;
 
 use crate::adapters::kube::cluster_view::{InputError, LiveObjects, LivePod};
 use crate::adapters::kube::conditions::{Conditioned as _, READY};
-use crate::adapters::kube::crd::{NodeClaim, NodeClaimStatus};
-use crate::controllers::lifecycle::is_settled;
+use crate::adapters::kube::crd::{NodeClaim, NodeClaimStatus, NodePool};
+use crate::controllers::lifecycle::{has_taint, is_settled};
 use crate::controllers::offers::{Markets, quantities};
+use crate::controllers::operations::options::Acting;
 use crate::controllers::planned_pods::{self, PodKey};
 use crate::controllers::provisioner::eligibility;
+use crate::controllers::termination::DISRUPTED;
 use crate::controllers::world::World;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
@@ -43,7 +45,12 @@ pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputE
     // Nodes first, then pods: what changes in between makes room look smaller, never larger.
     let nodes = sorted(mirror.nodes.state());
     let claims = mirror.node_claims();
-    let leaving: BTreeSet<String> = nodes.iter().filter(|node| is_leaving(node, &claims)).map(|node| node.name_any()).collect();
+    let ending: BTreeSet<&str> = claims
+        .iter()
+        .filter(|claim| claim.metadata.deletion_timestamp.is_some())
+        .filter_map(|claim| claim.status.as_ref().and_then(|status| status.provider_id.as_deref()))
+        .collect();
+    let leaving: BTreeSet<String> = nodes.iter().filter(|node| is_leaving(node, &ending)).map(|node| node.name_any()).collect();
     let known: BTreeSet<String> = nodes.iter().map(|node| node.name_any()).collect();
     let mut meant: BTreeMap<PodKey, String> = BTreeMap::new();
     let mut in_flight = BTreeMap::new();
@@ -90,7 +97,9 @@ pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputE
         .iter()
         .map(|live| ((live.pod.namespace().unwrap_or_default(), live.pod.name_any()), Arc::clone(&live.pod)))
         .collect();
-    let usable = |pool: &crate::adapters::kube::crd::NodePool| pool.is_true(READY);
+    // Where nobody keeps the conditions of NodePools, a recommendation does without them.
+    let unkept = |pool: &NodePool| world.settings.acting == Acting::Recommend && pool.stored_conditions().is_empty();
+    let usable = |pool: &NodePool| pool.is_true(READY) || unkept(pool);
     let objects = LiveObjects {
         pods,
         nodes,
@@ -128,19 +137,12 @@ fn node_names(world: &World, claim: &NodeClaim) -> Vec<String> {
     id.map(|id| world.mirror.nodes_of(id).iter().map(|node| node.name_any()).collect()).unwrap_or_default()
 }
 
-fn is_leaving(node: &Node, claims: &[Arc<NodeClaim>]) -> bool {
-    let disrupted = |spec: &k8s_openapi::api::core::v1::NodeSpec| {
-        spec.taints.iter().flatten().any(|taint| taint.key == "karpenter.sh/disrupted")
-    };
-    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_ref());
+/// Whether the node goes: it is being deleted, it is tainted for that, or its claim, by its provider's id, is among those that are `ending`.
+fn is_leaving(node: &Node, ending: &BTreeSet<&str>) -> bool {
+    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
     node.metadata.deletion_timestamp.is_some()
-        || node.spec.as_ref().is_some_and(disrupted)
-        || id.is_some_and(|id| {
-            claims.iter().any(|claim| {
-                claim.metadata.deletion_timestamp.is_some()
-                    && claim.status.as_ref().and_then(|status| status.provider_id.as_ref()) == Some(id)
-            })
-        })
+        || has_taint(node, |key| key == DISRUPTED)
+        || id.is_some_and(|id| ending.contains(id))
 }
 
 /// The claim with what its node will offer, where it does not say so yet.

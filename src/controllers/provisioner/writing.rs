@@ -1,6 +1,6 @@
 //! A plan, written into the cluster: NodeClaims with their planned pods, and events that say what was decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -28,8 +28,17 @@ const ATTEMPTS: usize = 3;
 const HASHES: [&str; 2] = ["karpenter.sh/nodepool-hash", "karpenter.sh/nodepool-hash-version"];
 
 /// Writes the NodeClaims of the plan, and gives pods that share a node that is on its way to its claim.
-pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan) {
+///
+/// `bought_for` are the pods that an earlier plan had a node for which is still on its way; those of this plan join them.
+pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan, bought_for: &mut BTreeSet<String>) {
     let id = plan_id();
+    for node in &plan.nodes {
+        let uids: Vec<String> = node.pods.iter().filter_map(|&pod| view.pods.get(pod)?.uid()).collect();
+        if uids.iter().any(|uid| bought_for.contains(uid)) {
+            world.metrics.plans.launched_beyond_plan();
+        }
+        bought_for.extend(uids);
+    }
     let claims = node_claims(&view.cluster, plan);
     let mut writes = Vec::with_capacity(claims.len());
     for (claim, node) in claims.into_iter().zip(&plan.nodes) {
