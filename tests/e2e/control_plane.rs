@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -48,6 +48,9 @@ pub(crate) struct ControlPlane {
     pub(crate) authority: PathBuf,
     folder: PathBuf,
     parts: Vec<Process>,
+    api_server: Mutex<Process>,
+    /// How the API server is started.
+    start_api_server: Box<dyn Fn() -> Result<Process, Trouble> + Send + Sync>,
 }
 
 impl ControlPlane {
@@ -59,24 +62,26 @@ impl ControlPlane {
         let [etcd, peer, port, kwok] = free_ports()?;
         let server = format!("https://127.0.0.1:{port}");
         write_users(folder, &server, &keys)?;
-        let start = |name: &str, part: &str, flags: &[String]| {
-            let mut command = Command::new(&binary);
-            command.arg(part).args(flags).current_dir(folder);
-            processes.start(name, &mut command)
+        let start = {
+            let (processes, folder) = (Arc::clone(processes), folder.to_owned());
+            move |name: &str, part: &str, flags: &[String]| {
+                let mut command = Command::new(&binary);
+                command.arg(part).args(flags).current_dir(&folder);
+                processes.start(name, &mut command)
+            }
         };
         let data = processes.fleeting_folder()?;
-        let parts = vec![
-            start("etcd", "etcd", &etcd_flags(&data, etcd, peer))?,
-            start("apiserver", "kube-apiserver", &apiserver_flags(etcd, port, &keys))?,
-        ];
-        let mut plane = Self { server, authority: keys.authority.clone(), folder: folder.to_owned(), parts };
+        let parts = vec![start("etcd", "etcd", &etcd_flags(&data, etcd, peer))?];
+        let flags = apiserver_flags(etcd, port, &keys);
+        let start_api_server = {
+            let start = start.clone();
+            Box::new(move || start("apiserver", "kube-apiserver", &flags))
+        };
+        let api_server = Mutex::new(start_api_server()?);
+        let authority = keys.authority.clone();
+        let mut plane = Self { server, authority, folder: folder.to_owned(), parts, api_server, start_api_server };
         let admin = plane.client("admin").await?;
-        plane
-            .until("the API server is ready", async || {
-                let request = Request::new("/readyz").list(&ListParams::default())?;
-                Ok(admin.request_text(request).await.is_ok())
-            })
-            .await?;
+        plane.until_served().await?;
         std::fs::write(folder.join("scheduler.json"), scheduler_configuration(&plane.kubeconfig("scheduler")).to_string())?;
         let stages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/kwok.yaml");
         plane.parts.push(start("controller-manager", "kube-controller-manager", &controller_manager_flags(&plane, &keys))?);
@@ -90,6 +95,25 @@ impl ControlPlane {
         // Without it no pod can be made.
         plane.until("the default ServiceAccount exists", async || Ok(accounts.get_opt("default").await?.is_some())).await?;
         Ok(plane)
+    }
+
+    /// Ends the API server without a warning and starts it again; waits until it answers.
+    pub(crate) async fn restart_api_server(&self) -> Result<(), Trouble> {
+        {
+            let mut running = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
+            running.kill();
+            *running = (self.start_api_server)()?;
+        }
+        self.until_served().await
+    }
+
+    async fn until_served(&self) -> Result<(), Trouble> {
+        let admin = self.client("admin").await?;
+        self.until("the API server is ready", async || {
+            let request = Request::new("/readyz").list(&ListParams::default())?;
+            Ok(admin.request_text(request).await.is_ok())
+        })
+        .await
     }
 
     /// The kubeconfig of one of [`USERS`].
@@ -106,17 +130,12 @@ impl ControlPlane {
         Ok(Client::try_from(config)?)
     }
 
-    /// An error if a part has ended.
-    fn check(&mut self) -> Result<(), Trouble> {
-        self.parts.iter_mut().try_for_each(Process::check)
-    }
-
-    async fn until(&mut self, what: &str, holds: impl AsyncFn() -> Result<bool, Trouble>) -> Result<(), Trouble> {
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<bool, Trouble>) -> Result<(), Trouble> {
         let deadline = Instant::now() + PATIENCE;
         while !holds().await? {
-            self.check()?;
             if Instant::now() > deadline {
-                let tails: Vec<String> = self.parts.iter().map(Process::tail).collect();
+                let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).tail();
+                let tails: Vec<String> = self.parts.iter().map(Process::tail).chain([api_server]).collect();
                 return Err(format!("waited {PATIENCE:?} until {what}; the logs end:\n{}", tails.join("\n\n")).into());
             }
             tokio::time::sleep(Duration::from_millis(25)).await;

@@ -99,3 +99,27 @@ pub(crate) async fn a_class_without_a_subnet_says_so_and_its_pool_too(bed: &Bed)
     controller.check()?;
     Ok(())
 }
+
+pub(crate) async fn a_dry_run_recommends_and_does_nothing(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("dry-run").await?;
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[("DRY_RUN", "true")]).await?;
+    let workload = Workload { name: "web", replicas: 3, cpu: "1", memory: "2Gi", more: Value::Null };
+    bed.cluster.apply_object(&workload.deployment()).await?;
+    let said = until("a pod hears which node it would get", PATIENCE, async || {
+        for pod in bed.cluster.pods_of("web").await? {
+            let events = bed.cluster.events("Pod", &pod.name_any()).await?;
+            if let Some((_, message)) = events.into_iter().find(|(reason, _)| reason == "Recommended") {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    })
+    .await?;
+    assert!(said.contains("$"), "{said}");
+    assert!(claims(bed).await?.is_empty(), "no NodeClaim is written");
+    let changes = ["CreateFleet", "CreateLaunchTemplate", "RunInstances", "CreateInstanceProfile", "TerminateInstances"];
+    let made: Vec<&str> = changes.into_iter().filter(|call| cloud.account.count(call) > 0).collect();
+    assert!(made.is_empty(), "calls that change the cloud: {made:?}");
+    controller.check()?;
+    Ok(())
+}

@@ -98,3 +98,22 @@ pub(crate) async fn nodes_that_come_up_badly_cost_no_pod(bed: &Bed) -> Outcome {
     controller.check()?;
     Ok(())
 }
+
+pub(crate) async fn an_api_server_that_restarts_loses_nothing(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("restart").await?;
+    let _joiner = bed.joiner(&cloud, Habits { boot: Duration::from_secs(1)..Duration::from_secs(3), ..Habits::default() })?;
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[]).await?;
+    let before = Workload { name: "before", replicas: 12, cpu: "1", memory: "2Gi", more: Value::Null };
+    bed.cluster.apply_object(&before.deployment()).await?;
+    crate::cluster::until("NodeClaims are written", PATIENCE, async || Ok((!claims(bed).await?.is_empty()).then_some(())))
+        .await?;
+    bed.plane.restart_api_server().await?;
+    let after = Workload { name: "after", replicas: 12, cpu: "1", memory: "2Gi", more: Value::Null };
+    bed.cluster.apply_object(&after.deployment()).await?;
+    for workload in [&before, &after] {
+        bed.cluster.until_running(workload, PATIENCE).await?;
+    }
+    assert_eq!(cloud.instances().await?.len(), claims(bed).await?.len(), "one instance for each claim");
+    controller.check()?;
+    Ok(())
+}
