@@ -1,4 +1,4 @@
-//! Manifests in: files, folders and standard input to a [`ClusterView`].
+//! Manifests in: files, folders and standard input to a [`ClusterView`](crate::domain::cluster::ClusterView).
 //!
 //! What `kubectl apply -f` takes and what `kubectl get -o yaml` prints is read alike: YAML or JSON, several documents, lists.
 //! Workloads stand for their pods: a Deployment counts for as many pods as it has replicas, less those that the input holds
