@@ -19,6 +19,8 @@ use kube::{Api, Client, Resource};
 const REPORTER: &str = "karpenter";
 /// How long the same event is not repeated.
 const QUIET: Duration = Duration::from_secs(120);
+/// Events that are remembered before any is forgotten.
+const FIRST_SWEEP: usize = 1_024;
 /// Events about single pods of a plan: so many in a second, and so many at once after a pause.
 const PER_SECOND: f64 = 5.0;
 const AT_ONCE: f64 = 10.0;
@@ -29,8 +31,22 @@ const LONGEST_NOTE: usize = 1_024;
 #[derive(Clone)]
 pub(crate) struct Events {
     client: Client,
-    published: Arc<Mutex<BTreeMap<(String, String), Instant>>>,
+    published: Arc<Mutex<Published>>,
     allowance: Arc<Mutex<Allowance>>,
+}
+
+/// What was published, by object and words, until when it is not repeated.
+#[derive(Debug, Default)]
+struct Published {
+    until: BTreeMap<(String, String), Instant>,
+    /// How many there are when those that are over are next taken out.
+    swept_at: usize,
+}
+
+impl Published {
+    fn len(&self) -> usize {
+        self.until.len()
+    }
 }
 
 /// Events about single pods that may be published now.
@@ -87,10 +103,15 @@ impl Events {
         let now = Instant::now();
         {
             let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
-            published.retain(|_, until| *until > now);
-            if published.insert((about, format!("{reason}: {note}")), now + quiet).is_some() {
+            if published.len() >= published.swept_at {
+                published.until.retain(|_, until| *until > now);
+                published.swept_at = (published.len() * 2).max(FIRST_SWEEP);
+            }
+            let key = (about, format!("{reason}: {note}"));
+            if published.until.get(&key).is_some_and(|until| *until > now) {
                 return;
             }
+            published.until.insert(key, now + quiet);
         }
         let note = shortened(note);
         // Events of objects without a namespace live in this one.

@@ -50,7 +50,11 @@ async fn sweep(world: &World) -> Result<(), CallError> {
             return Ok(());
         }
         tracing::info!(instance = instance.id, "ending an instance that no NodeClaim owns");
-        world.cloud.terminate(&instance.id).await?;
+        if let Err(error) = world.cloud.terminate(&instance.id).await {
+            // The others are ended all the same.
+            tracing::warn!(%error, instance = instance.id, "cannot end an instance that no NodeClaim owns");
+            continue;
+        }
         for node in world.mirror.nodes_of(&instance.provider_id) {
             delete_node(world, &node).await;
         }
@@ -59,6 +63,8 @@ async fn sweep(world: &World) -> Result<(), CallError> {
     for claim in before.iter().filter(|claim| has_lost_its_instance(claim, &known, world)) {
         if let Err(error) = give_up(world, claim, DisruptionReason::GarbageCollected).await {
             tracing::warn!(%error, claim = claim.name_any(), "cannot delete a NodeClaim whose instance is gone");
+        } else {
+            world.plan_again(&claim.name_any());
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::adapters::kube::cluster_view::LiveObjects;
 use crate::adapters::kube::convert::node_pool::requirements_of_claim;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::world::World;
+use crate::domain::catalog::unavailable::Subnets;
 use crate::domain::catalog::{CapacityType, Catalog};
 use crate::domain::cluster::ClusterView;
 use crate::domain::labels;
@@ -73,7 +74,8 @@ impl Markets {
         }
         // Without pods nothing can be too many; what is wrong with a pool, its own status says.
         let cluster = objects.load().map(|(loaded, _)| loaded.cluster).unwrap_or_default();
-        let cluster = ClusterView { instance_settings: world.prices.settings.clone(), ..cluster };
+        let mut cluster = ClusterView { instance_settings: world.prices.settings.clone(), ..cluster };
+        narrow(world, &mut cluster);
         let made = Arc::new(Self { catalog: Arc::clone(catalog), made_of, cluster, known: Mutex::default() });
         *last = Some(Arc::clone(&made));
         made
@@ -95,6 +97,19 @@ impl Markets {
         let overlays = Overlays::new(&self.cluster, &self.catalog).of_pool(&pool)?;
         let market = Market::new(node_class, &self.catalog, &self.cluster.instance_settings, &overlays);
         Some(PoolMarket { class: node_class.clone(), market })
+    }
+}
+
+/// Leaves out zones whose subnets are full and reservations that are used up, as far as launches have found that lately.
+pub(crate) fn narrow(world: &World, cluster: &mut ClusterView) {
+    let unavailable = world.prices.unavailable();
+    for class in cluster.node_classes.values_mut() {
+        let stored = world.mirror.node_class(&class.name);
+        let mut subnets = Subnets::new();
+        for subnet in stored.iter().filter_map(|class| class.status.as_ref()).flat_map(|status| status.subnets.iter().flatten()) {
+            subnets.entry(subnet.zone.clone()).or_default().insert(subnet.id.clone());
+        }
+        *class = unavailable.narrowed(class, &subnets);
     }
 }
 

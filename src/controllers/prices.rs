@@ -47,7 +47,7 @@ impl Prices {
             Origin::Fixed(snapshot) => Arc::clone(snapshot),
             Origin::Live(source) => source.current()?,
         };
-        let missing = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).view(self.began.elapsed());
+        let missing = self.unavailable();
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = view.as_ref()
             && known.missing == missing
@@ -59,6 +59,11 @@ impl Prices {
         let made = Arc::new(missing.applied_to(&whole.catalog));
         *view = Some(View { whole, missing, made: Arc::clone(&made) });
         Some(made)
+    }
+
+    /// What cannot be had now.
+    pub(crate) fn unavailable(&self) -> Unavailable {
+        self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).view(self.began.elapsed())
     }
 
     /// What EC2 could not deliver.

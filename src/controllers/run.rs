@@ -189,6 +189,10 @@ async fn begin(
     // A renewal must not wait in line behind other requests.
     let mut leadership = lead(client(config, None)?, settings.election.as_ref(), Arc::clone(metrics));
     leadership.won().await?;
+    // Whoever led before may have written NodeClaims that the watch has not brought yet.
+    let written = Api::<NodeClaim>::all(kube.clone()).list(&ListParams::default()).await;
+    let written = written.map_err(|error| Failure::start("reading the NodeClaims")(&error))?;
+    written.items.into_iter().for_each(|claim| mirror.remember(claim));
     let (wake, asked) = mpsc::unbounded_channel();
     let world = Arc::new(World {
         events: Events::new(kube.clone()),
@@ -318,7 +322,7 @@ async fn claims(world: Arc<World>) {
     };
     let store = world.mirror.node_claim_store();
     let own = Arc::clone(&world);
-    queues::run("nodeclaim.lifecycle", &world.mirror, store, which, 200, move |claim: Arc<NodeClaim>| {
+    queues::run("nodeclaim.lifecycle", &world.mirror, store, which, 2_000, move |claim: Arc<NodeClaim>| {
         let world = Arc::clone(&own);
         async move { lifecycle::reconcile(&world, claim).await }
     })

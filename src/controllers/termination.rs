@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{EvictParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
@@ -27,6 +28,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// Between questions whether the instance is gone.
 const POLL: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_mins(5);
+/// A pod that is so long past its end is not waited for.
+const STUCK: Duration = Duration::from_mins(1);
 
 /// Brings the end of one Node as far as it gets; says after which time it is worth another look.
 pub(crate) async fn reconcile(world: &World, node: Arc<Node>) -> Result<Duration, Error> {
@@ -52,13 +55,10 @@ pub(crate) async fn reconcile(world: &World, node: Arc<Node>) -> Result<Duration
             close(world, &node).await?;
         }
         let left = drain(world, &node).await?;
-        if left > 0 {
-            world.events.warning(
-                &*node,
-                "FailedDraining",
-                &format!("Failed to drain node, {left} pods are waiting to be evicted"),
-            );
-            return Ok(SOON);
+        if left.pods > 0 {
+            let note = format!("Failed to drain node, {} pods are waiting to be evicted", left.pods);
+            world.events.warning(&*node, "FailedDraining", &note);
+            return Ok(if left.blocked { POLL } else { SOON });
         }
         if let Some(id) = instance
             && let Some(found) = world.cloud.get(id).await?.filter(|instance| instance.state != "terminated")
@@ -109,28 +109,53 @@ async fn close(world: &World, node: &Node) -> Result<(), Error> {
     }
 }
 
-/// Asks for the eviction of everything that is to be evicted; gives how many pods are left.
-async fn drain(world: &World, node: &Node) -> Result<usize, Error> {
+/// What is still on a node.
+struct Left {
+    pods: usize,
+    /// Whether one of them may not go now.
+    blocked: bool,
+}
+
+/// Asks for the eviction of everything that is to be evicted. Pods that ask not to be disrupted are waited for; those that should have ended
+/// a minute ago are not: their kubelet is gone.
+async fn drain(world: &World, node: &Node) -> Result<Left, Error> {
     let name = node.name_any();
     let on_it = world.mirror.pods.state_filter(|pod| eligibility::node_of(pod) == Some(name.as_str()));
-    let waiting: Vec<Arc<Pod>> = on_it
-        .into_iter()
-        .filter(|pod| !eligibility::is_mirror(pod) && !tolerates_the_end(pod) && !eligibility::is_finished(pod))
-        .collect();
+    let counts = |pod: &Pod| {
+        !eligibility::is_mirror(pod)
+            && !tolerates_the_end(pod)
+            && !eligibility::is_finished(pod)
+            && !is_stuck(pod, Timestamp::now())
+    };
+    let waiting: Vec<Arc<Pod>> = on_it.into_iter().filter(|pod| counts(pod)).collect();
+    let mut left = Left { pods: waiting.len(), blocked: false };
+    let mut failure = None;
     for pod in waiting.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        if eligibility::is_undisturbed(pod) {
+            left.blocked = true;
+            continue;
+        }
         let api: Api<Pod> = Api::namespaced(world.kube.clone(), &pod.namespace().unwrap_or_default());
         match api.evict(&pod.name_any(), &EvictParams::default()).await {
             Ok(_) => world.events.normal(&**pod, "Evicted", &format!("Evicted pod: node {name} is being deleted")),
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
             // A budget does not allow it now.
             Err(kube::Error::Api(status)) if status.code == 429 || status.code == 500 => {
+                left.blocked = true;
                 let note = format!("Failed to evict pod {}: {}", pod.name_any(), status.message);
                 world.events.warning(node, "FailedDraining", &note);
             }
-            Err(source) => return Err(Error::kube("evicting a pod")(source)),
+            // The others may go all the same.
+            Err(source) => failure = Some(Error::kube("evicting a pod")(source)),
         }
     }
-    Ok(waiting.len())
+    failure.map_or(Ok(left), Err)
+}
+
+/// Whether the pod should have ended long ago.
+fn is_stuck(pod: &Pod, now: Timestamp) -> bool {
+    let due = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    due.is_some_and(|due| Duration::try_from(now.duration_since(due)).is_ok_and(|late| late > STUCK))
 }
 
 /// Whether the pod stays until the end of the node.

@@ -61,7 +61,7 @@ pub(super) async fn initialize(world: &World, claim: NodeClaim) -> Result<Durati
         return time(&waits(world, &claim, (INITIALIZED, reason, &message), SOON * 5).await?);
     }
     if is_held(node) {
-        if !placement::place(world, &claim, node).await {
+        if !placement::place(world, &claim, node).await && held_for(&claim) < LONGEST_HOLD {
             return Ok(SOON);
         }
         world.metrics.plans.held(held_for(&claim));

@@ -20,6 +20,7 @@ use crate::adapters::kube::conditions::{ConditionStatus, Conditioned as _};
 use crate::adapters::kube::crd::{EC2NodeClass, NodeClaim};
 use crate::controllers::offers::{Markets, Offer, PoolMarket, quantities};
 use crate::controllers::operations::metrics::{CloudCall, CloudError, DisruptionReason, LaunchFailure as FailedLaunch};
+use crate::controllers::patches;
 use crate::controllers::world::World;
 use crate::domain::annotations;
 use crate::domain::catalog::CapacityType;
@@ -41,6 +42,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const CONTROLLER: &str = "nodeclaim.lifecycle";
 
+/// On a NodeClaim: which attempt to launch it is the last one, from 0.
+const ATTEMPT: &str = "supercargo.io/launch-attempt";
+
 /// What this process knows of its attempts, by the UIDs of the claims. Not needed to be right, only to ask EC2 less often.
 #[derive(Debug, Default)]
 pub(crate) struct Launches(Mutex<BTreeMap<String, Attempt>>);
@@ -51,6 +55,8 @@ struct Attempt {
     failures: u32,
     /// Since when an instance may exist that nobody has seen; `None`: there is none.
     uncertain: Option<Instant>,
+    /// Not before this moment is EC2 asked again.
+    not_before: Option<Instant>,
     /// What was bought: caches may not know yet that it was written.
     done: Option<Launched>,
 }
@@ -58,7 +64,7 @@ struct Attempt {
 impl Launches {
     /// A claim that this process has just created: nothing was bought for it.
     pub(crate) fn created(&self, uid: &str) {
-        self.change(uid, |attempt| *attempt = Attempt::default());
+        self.change(uid, |_| {});
     }
 
     /// Forgets claims that are gone.
@@ -121,6 +127,11 @@ async fn find_or_buy(
     attempt: &Attempt,
 ) -> Result<Bought, Error> {
     let uid = claim.uid().unwrap_or_default();
+    if let Some(left) =
+        attempt.not_before.map(|moment| moment.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    {
+        return Ok(Bought::Nothing(Step::Wait(left)));
+    }
     if let Some(since) = attempt.uncertain {
         let alive = |instance: &Instance| !matches!(instance.state.as_str(), "terminated" | "shutting-down");
         let found = world.cloud.find_by_claim(&uid).await?;
@@ -138,7 +149,14 @@ async fn find_or_buy(
         }
     }
     let attempt = world.launches.get(&uid);
-    let Some(request) = request(claim, class, market, world, attempt.number) else {
+    let number = attempt.number.max(noted_attempt(claim));
+    if number > noted_attempt(claim) {
+        // Whoever goes on after this process begins where it was.
+        let noted = [(ATTEMPT.to_owned(), number.to_string())].into();
+        patches::annotate(&Api::all(world.kube.clone()), claim, &noted).await?;
+    }
+    world.launches.change(&uid, |attempt| attempt.number = number);
+    let Some(request) = request(claim, class, market, world, number) else {
         let failure = LaunchFailure::InsufficientCapacity {
             failed: Vec::new(),
             message: "all requested instance types were unavailable during launch".to_owned(),
@@ -166,6 +184,11 @@ async fn find_or_buy(
         }
         Err(failure) => failed(world, claim, failure).await.map(Bought::Nothing),
     }
+}
+
+/// The last attempt that was begun, whoever began it.
+fn noted_attempt(claim: &NodeClaim) -> u32 {
+    claim.annotations().get(ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// What an instance is that was bought before.
@@ -382,6 +405,10 @@ async fn failed(world: &World, claim: &NodeClaim, failure: LaunchFailure) -> Res
             let note = format!("{message}{tried}; its pods are planned again without these offerings");
             world.events.warning(claim, "InsufficientCapacityError", &note);
             give_up(world, claim, DisruptionReason::InsufficientCapacity).await?;
+            // At once where the next plan has something to leave out; the same plan again would only fail again.
+            if failed.iter().any(|of| of.scope().is_some()) {
+                world.plan_again(&claim.name_any());
+            }
             Ok(Step::Wait(SOON))
         }
         LaunchFailure::NodeClassNotReady(message) => {
@@ -395,8 +422,9 @@ async fn failed(world: &World, claim: &NodeClaim, failure: LaunchFailure) -> Res
             world.launches.change(&uid, |attempt| {
                 pause = FIRST_PAUSE.saturating_mul(1 << attempt.failures.min(6)).min(LONGEST_PAUSE);
                 attempt.failures += 1;
+                attempt.not_before = Some(Instant::now() + pause);
                 if maybe_launched {
-                    attempt.uncertain.get_or_insert_with(Instant::now);
+                    attempt.uncertain = Some(Instant::now());
                 } else {
                     // The answer says that nothing was bought; EC2 would repeat it to the same token.
                     attempt.number += 1;
@@ -433,6 +461,10 @@ mod tests {
         assert!(launches.get("a").uncertain.is_some());
         launches.created("a");
         assert!(launches.get("a").uncertain.is_none());
+        // Hearing of its creation once more takes nothing back.
+        launches.change("a", |attempt| attempt.number = 2);
+        launches.created("a");
+        assert_eq!(launches.get("a").number, 2);
         launches.retain(|uid| uid != "a");
         assert!(launches.get("a").uncertain.is_some());
     }

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt as _;
+use kube::{Api, ResourceExt as _};
 
 use super::launch::LAUNCHED;
 use super::registration::REGISTERED;
-use super::{Error, give_up, pool_of};
+use super::{Error, SOON, give_up, pool_of};
 use crate::adapters::kube::conditions::Conditioned as _;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::node_pool::RegistrationOutcome;
@@ -24,10 +24,15 @@ const REGISTRATION_LIMIT: Duration = Duration::from_mins(15);
 pub(super) async fn check(world: &World, claim: &NodeClaim) -> Result<Option<Duration>, Error> {
     // The steps before this one may have changed it.
     let Some(claim) = world.mirror.node_claim(&claim.name_any()) else { return Ok(None) };
-    let Some((left, reason)) = left(&claim, Timestamp::now()) else { return Ok(None) };
+    let Some((left, _)) = left(&claim, Timestamp::now()) else { return Ok(None) };
     if left > Duration::ZERO {
         return Ok(Some(left));
     }
+    // What is given up must be so by the API server's word, not by that of a watch that lags.
+    let asked =
+        Api::<NodeClaim>::all(world.kube.clone()).get_opt(&claim.name_any()).await.map_err(Error::kube("reading a NodeClaim"))?;
+    let Some(claim) = asked else { return Ok(None) };
+    let Some((Duration::ZERO, reason)) = self::left(&claim, Timestamp::now()) else { return Ok(Some(SOON)) };
     if let Some(pool) = world.mirror.node_pool(pool_of(&claim)) {
         let conditions = claim.conditions(Timestamp::now());
         let launched = conditions.get(LAUNCHED);
@@ -38,6 +43,7 @@ pub(super) async fn check(world: &World, claim: &NodeClaim) -> Result<Option<Dur
         world.health.record(&pool.uid().unwrap_or_default(), RegistrationOutcome::Failed { reason: word, message });
     }
     give_up(world, &claim, reason).await?;
+    world.plan_again(&claim.name_any());
     Ok(Some(Duration::from_secs(1)))
 }
 

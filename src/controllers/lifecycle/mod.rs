@@ -176,7 +176,7 @@ async fn waits(
     Ok(Step::Wait(time))
 }
 
-/// Gives a claim up: it is deleted, and its pods are planned again.
+/// Gives a claim up: it is deleted, and its pods are planned again in the next round.
 pub(crate) async fn give_up(world: &World, claim: &NodeClaim, reason: DisruptionReason) -> Result<(), Error> {
     let mode = match claim.spec.termination_grace_period.as_deref() {
         None => TerminationMode::Graceful,
@@ -193,6 +193,5 @@ pub(crate) async fn give_up(world: &World, claim: &NodeClaim, reason: Disruption
     let (node_pool, capacity_type) = (pool_of(claim), capacity_type_of(claim));
     world.metrics.claims.disrupted(&Disruption { reason, node_pool, capacity_type, mode });
     tracing::info!(claim = claim.name_any(), node_pool, reason = ?reason, "gave up nodeclaim");
-    world.plan_again(&claim.name_any());
     Ok(())
 }

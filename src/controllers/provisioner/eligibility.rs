@@ -1,7 +1,10 @@
 //! Which pods want a node of ours: the predicates of Karpenter core v1.15.0 (`pkg/utils/pod/scheduling.go`).
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::jiff::Timestamp;
 
 /// Blocks voluntary disruption of a pod.
 const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
@@ -54,8 +57,20 @@ pub(crate) fn is_mirror(pod: &Pod) -> bool {
 /// Whether the pod of a node that goes needs another place.
 pub(crate) fn is_reschedulable(pod: &Pod) -> bool {
     let comes_back = is_owned(pod, "apps/v1", "StatefulSet") && !is_finished(pod);
-    let held = pod.metadata.annotations.as_ref().is_some_and(|all| all.get(DO_NOT_DISRUPT).is_some_and(|value| value == "true"));
-    (is_active(pod) || comes_back) && !is_of_node(pod) && !held
+    (is_active(pod) || comes_back) && !is_of_node(pod) && !is_undisturbed(pod)
+}
+
+/// Whether the pod asks not to be disrupted now: for good, or for so long since it started.
+pub(crate) fn is_undisturbed(pod: &Pod) -> bool {
+    let Some(value) = pod.metadata.annotations.as_ref().and_then(|all| all.get(DO_NOT_DISRUPT)) else { return false };
+    if value == "true" {
+        return true;
+    }
+    let Some(grace) = value.parse::<kube::core::Duration>().ok().map(Duration::from).filter(|grace| !grace.is_zero()) else {
+        return false;
+    };
+    let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+    started.is_none_or(|started| Duration::try_from(Timestamp::now().duration_since(started)).is_ok_and(|age| age < grace))
 }
 
 fn is_owned(pod: &Pod, version: &str, kind: &str) -> bool {
@@ -104,6 +119,11 @@ mod tests {
         assert!(is_reschedulable(&running));
         running.metadata.annotations = Some([(DO_NOT_DISRUPT.to_owned(), "true".to_owned())].into());
         assert!(!is_reschedulable(&running));
+        // It has not said when it started, so its ten minutes are not over.
+        running.metadata.annotations = Some([(DO_NOT_DISRUPT.to_owned(), "10m".to_owned())].into());
+        assert!(is_undisturbed(&running));
+        running.metadata.annotations = Some([(DO_NOT_DISRUPT.to_owned(), "no".to_owned())].into());
+        assert!(!is_undisturbed(&running));
         assert!(!is_reschedulable(&pod(&spec, &none, &json!([{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}]))));
     }
 }

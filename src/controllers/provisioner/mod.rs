@@ -170,11 +170,11 @@ async fn provision(world: &Arc<World>, round: u64, memory: &mut Memory) {
         milliseconds = took.as_millis(),
         "computed new nodeclaim(s) to fit pod(s)"
     );
-    tell_unplaced(world, &view, plan);
     match world.settings.acting {
         Acting::CarryOut => writing::carry_out(world, &view, plan, &mut memory.bought_for).await,
         Acting::Recommend => writing::recommend(world, &view, plan),
     }
+    tell_unplaced(world, &view, plan);
     memory.nothing_to_do = (plan.nodes.is_empty() && plan.existing.is_empty()).then_some((view.cluster, catalog));
 }
 

@@ -14,7 +14,7 @@ use crate::adapters::kube::cluster_view::{InputError, LiveObjects, LivePod};
 use crate::adapters::kube::conditions::{Conditioned as _, READY};
 use crate::adapters::kube::crd::{NodeClaim, NodeClaimStatus, NodePool};
 use crate::controllers::lifecycle::{has_taint, is_settled};
-use crate::controllers::offers::{Markets, quantities};
+use crate::controllers::offers::{Markets, narrow, quantities};
 use crate::controllers::operations::options::Acting;
 use crate::controllers::planned_pods::{self, PodKey};
 use crate::controllers::provisioner::eligibility;
@@ -115,7 +115,8 @@ pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputE
         namespaces: mirror.namespaces.state(),
     };
     let (loaded, faults) = objects.load()?;
-    let cluster = ClusterView { instance_settings: world.prices.settings.clone(), ..loaded.cluster };
+    let mut cluster = ClusterView { instance_settings: world.prices.settings.clone(), ..loaded.cluster };
+    narrow(world, &mut cluster);
     let pods = cluster.pods.iter().filter_map(|pod| by_name.get(&(pod.namespace.clone(), pod.name.clone())).cloned()).collect();
     Ok(View { cluster, pods, faults, ignored, in_flight })
 }

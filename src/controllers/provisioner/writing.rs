@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::adapters::kube::crd::{NodeClaim, NodePool};
 use crate::adapters::kube::node_claims::node_claims;
@@ -22,8 +24,10 @@ use crate::domain::plan::{Plan, PlannedNode};
 
 /// Writes under way at the same time.
 const AT_ONCE: usize = 32;
-/// Attempts at one write, each under the same name, so that one whose answer was lost is not made twice.
-const ATTEMPTS: usize = 3;
+/// How long the API server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds between two attempts at one write, at most. Each is under the same name, so that one whose answer was lost is not made twice.
+const LONGEST_PAUSE: u64 = 10;
 /// Annotations of a NodePool that its NodeClaims carry too.
 const HASHES: [&str; 2] = ["karpenter.sh/nodepool-hash", "karpenter.sh/nodepool-hash-version"];
 
@@ -84,23 +88,29 @@ async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, nod
     let pods: Vec<&Arc<Pod>> = node.pods.iter().filter_map(|&pod| view.pods.get(pod)).collect();
     complete(&mut claim, &pool, plan, node, &pods);
     let api: Api<NodeClaim> = Api::all(world.kube.clone());
-    for attempt in 1.. {
-        let name = claim.name_any();
+    let name = claim.name_any();
+    // Once it may have been written it is written: given up, it would launch a node for pods that are planned again.
+    for attempt in 1_u64.. {
         if !world.fence.leads() {
             return;
         }
-        let made = match api.create(&PostParams::default(), &claim).await {
-            Ok(made) => made,
-            // Our own, of an attempt whose answer was lost: the name is random.
-            Err(kube::Error::Api(status)) if status.code == 409 && attempt > 1 => match api.get(&name).await {
-                Ok(made) => made,
-                Err(_) => continue,
-            },
-            Err(error) if attempt >= ATTEMPTS || is_final(&error) => {
+        let made = match timeout(PATIENCE, api.create(&PostParams::default(), &claim)).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(error)) if is_final(&error) => {
                 tracing::error!(%error, claim = name, "cannot write a NodeClaim; its pods are planned again");
                 return;
             }
-            Err(_) => continue,
+            // Our own, of an attempt whose answer was lost: the name is random.
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => match api.get(&name).await {
+                Ok(made) => made,
+                Err(_) => continue,
+            },
+            outcome => {
+                let problem = outcome.map_or_else(|_| "no answer".to_owned(), |answer| format!("{:?}", answer.err()));
+                tracing::warn!(claim = name, problem, "writing a NodeClaim failed, trying again");
+                tokio::time::sleep(Duration::from_secs(attempt.min(LONGEST_PAUSE))).await;
+                continue;
+            }
         };
         world.launches.created(made.uid().as_deref().unwrap_or_default());
         world.mirror.remember(made.clone());

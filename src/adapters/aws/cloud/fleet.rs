@@ -74,15 +74,13 @@ impl Cloud {
     pub async fn launch(&self, request: &LaunchRequest<'_>, facts: &ClusterFacts) -> Result<Launched, LaunchFailure> {
         let groups = plan(request, facts)?;
         let token = format!("{}-{}", request.claim.metadata.uid.as_deref().unwrap_or_default(), request.attempt);
-        match self.launch_from(request, &groups, token.clone()).await {
-            Err(LaunchFailure::Retry { reason: TEMPLATE_GONE, .. }) => {
-                let names: Vec<String> = groups.iter().map(|group| group.template.name()).collect();
-                self.shared.templates.forget(names.iter().map(String::as_str));
-                // Another token: EC2 would repeat its answer to the first.
-                self.launch_from(request, &groups, format!("{token}-again")).await
-            }
-            other => other,
+        let outcome = self.launch_from(request, &groups, token).await;
+        if let Err(LaunchFailure::Retry { reason: TEMPLATE_GONE, .. }) = &outcome {
+            // The next attempt makes them again.
+            let names: Vec<String> = groups.iter().map(|group| group.template.name()).collect();
+            self.shared.templates.forget(names.iter().map(String::as_str));
         }
+        outcome
     }
 
     async fn launch_from(

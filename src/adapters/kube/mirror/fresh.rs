@@ -37,7 +37,9 @@ impl FreshClaims {
 
     pub(super) fn saw(&mut self, event: &Event<NodeClaim>) {
         match event {
-            Event::Apply(claim) | Event::InitApply(claim) => drop(self.claims.remove(&claim.name_any())),
+            Event::Apply(claim) => drop(self.claims.remove(&claim.name_any())),
+            // The store has what a list brings only when the list is complete.
+            Event::InitApply(_) => {}
             Event::Delete(claim) => {
                 self.claims.remove(&claim.name_any());
                 self.gone.extend(claim.metadata.uid.clone());

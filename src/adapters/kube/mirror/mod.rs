@@ -9,6 +9,7 @@
 
 mod fresh;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,10 +183,11 @@ impl Mirror {
     /// NodeClaims, by name: those of the watch, and those that were created since.
     #[must_use]
     pub fn node_claims(&self) -> Vec<Arc<NodeClaim>> {
-        let mut claims = self.node_claims.state();
-        // The watch first: a claim that it brings meanwhile is then in both, and counted once.
+        // Those first: one that the watch brings meanwhile is then in both, and counted once.
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).all();
-        claims.extend(fresh.into_iter().filter(|claim| self.node_claims.get(&ObjectRef::from_obj(claim)).is_none()));
+        let mut claims = self.node_claims.state();
+        let known: BTreeSet<String> = claims.iter().map(|claim| claim.name_any()).collect();
+        claims.extend(fresh.into_iter().filter(|claim| !known.contains(&claim.name_any())));
         claims.sort_by_key(|claim| claim.name_any());
         claims
     }
@@ -193,8 +195,8 @@ impl Mirror {
     /// The NodeClaim called `name`.
     #[must_use]
     pub fn node_claim(&self, name: &str) -> Option<Arc<NodeClaim>> {
-        let known = self.node_claims.get(&ObjectRef::new(name));
-        known.or_else(|| self.fresh.lock().unwrap_or_else(PoisonError::into_inner).get(name))
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).get(name);
+        self.node_claims.get(&ObjectRef::new(name)).or(fresh)
     }
 
     /// The store of NodeClaims that the watch fills, for queues that work on it.
@@ -255,7 +257,8 @@ where
     follow(client, watcher::Config::default(), told)
 }
 
-/// A store and the watch that fills it; `told` hears of each event after the store has it.
+/// A store and the watch that fills it; `told` hears of each event after the store has it. What a list brings the store has when the list is
+/// complete: then it is all told again.
 fn follow<K>(
     client: &Client,
     config: watcher::Config,
@@ -270,9 +273,15 @@ where
         // Half of the memory, and of no use here.
         object.managed_fields_mut().clear();
     });
+    let listed = store.clone();
     let watch = reflector(writer, events).for_each(move |event| {
         match event {
-            Ok(event) => told(&event),
+            Ok(event) => {
+                told(&event);
+                if matches!(event, Event::InitDone) {
+                    listed.state().iter().for_each(|object| told(&Event::Apply(K::clone(object))));
+                }
+            }
             Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "watch failed, listing again"),
         }
         std::future::ready(())
@@ -283,7 +292,7 @@ where
 /// Calls `take` with the object that an event is about.
 fn named<K>(event: &Event<K>, mut take: impl FnMut(&K)) {
     match event {
-        Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => take(object),
-        Event::Init | Event::InitDone => {}
+        Event::Apply(object) | Event::Delete(object) => take(object),
+        Event::Init | Event::InitApply(_) | Event::InitDone => {}
     }
 }
