@@ -16,41 +16,16 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::aws::{CLUSTER, Cloud, NODE_ROLE, REGION};
+use crate::aws::{CLUSTER, Cloud, REGION};
 use crate::bed::Bed;
 use crate::cluster::{Workload, by_node, is_ready, until};
 use crate::control_plane::SERVICE_RANGE;
 use crate::joiner::{Fault, Habits};
+use crate::scale_up::{node_class, node_pool};
 use crate::{Outcome, Trouble};
 
 const SOON: Duration = Duration::from_secs(30);
 const UNREGISTERED: &str = "karpenter.sh/unregistered";
-
-fn node_class() -> Value {
-    json!({
-        "apiVersion": "karpenter.k8s.aws/v1",
-        "kind": "EC2NodeClass",
-        "metadata": {"name": "default"},
-        "spec": {
-            "role": NODE_ROLE,
-            "amiSelectorTerms": [{"alias": "al2023@latest"}],
-            "subnetSelectorTerms": [{"tags": {"karpenter.sh/discovery": CLUSTER}}],
-            "securityGroupSelectorTerms": [{"tags": {"karpenter.sh/discovery": CLUSTER}}],
-        },
-    })
-}
-
-fn node_pool() -> Value {
-    json!({
-        "apiVersion": "karpenter.sh/v1",
-        "kind": "NodePool",
-        "metadata": {"name": "general"},
-        "spec": {"template": {"spec": {
-            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"},
-            "requirements": [{"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["spot", "on-demand"]}],
-        }}},
-    })
-}
 
 /// What the API server says of an object that it refuses.
 async fn refusal(bed: &Bed, object: &Value) -> Result<String, Trouble> {
@@ -60,14 +35,14 @@ async fn refusal(bed: &Bed, object: &Value) -> Result<String, Trouble> {
 
 pub(crate) async fn mistakes_in_custom_resources_are_refused(bed: &Bed) -> Outcome {
     bed.cluster.apply_object(&node_class()).await?;
-    bed.cluster.apply_object(&node_pool()).await?;
+    bed.cluster.apply_object(&node_pool(&Value::Null)).await?;
 
-    let mut pool = node_pool();
+    let mut pool = node_pool(&Value::Null);
     pool["spec"]["template"]["spec"]["requirements"][0]["key"] = json!("karpenter.sh/nodepool");
     let said = refusal(bed, &pool).await?;
     assert!(said.contains("422") && said.contains("requirements[0].key"), "{said}");
 
-    let mut pool = node_pool();
+    let mut pool = node_pool(&Value::Null);
     pool["spec"]["template"]["spec"]["requirements"][0]["operator"] = json!("Among");
     let said = refusal(bed, &pool).await?;
     assert!(said.contains("operator"), "{said}");
