@@ -8,13 +8,14 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::aws::Cloud;
 use crate::bed::Bed;
 use crate::cluster::{Workload, until};
 use crate::controller::Controller;
 use crate::joiner::Habits;
 use crate::scale_up::{begin, claims, node_pool};
-use crate::{Outcome, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often the controller is killed.

@@ -5,11 +5,12 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::bed::Bed;
 use crate::cluster::{Workload, until};
 use crate::joiner::Habits;
 use crate::scale_up::{begin, claims, node_class, node_pool};
-use crate::{Outcome, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

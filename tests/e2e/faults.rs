@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::bed::Bed;
 use crate::cluster::Workload;
 use crate::joiner::{Fault, Habits};
 use crate::scale_up::{begin, claims, node_pool};
-use crate::{Outcome, Trouble};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -16,13 +16,14 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::aws::{CLUSTER, Cloud, REGION};
 use crate::bed::Bed;
 use crate::cluster::{Workload, by_node, is_ready, until};
 use crate::control_plane::SERVICE_RANGE;
 use crate::joiner::{Fault, Habits};
 use crate::scale_up::{node_class, node_pool};
-use crate::{Outcome, Trouble};
 
 const SOON: Duration = Duration::from_secs(30);
 const UNREGISTERED: &str = "karpenter.sh/unregistered";

@@ -8,13 +8,14 @@ use kube::api::{DynamicObject, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::aws::{CLUSTER, Cloud, NODE_ROLE};
 use crate::bed::Bed;
 use crate::cluster::{Workload, until};
 use crate::control_plane::SYSTEM_NAMESPACE;
 use crate::controller::Controller;
 use crate::joiner::Habits;
-use crate::{Outcome, Trouble};
 
 /// From the creation of pods until all of them run.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::Trouble;
 use crate::bed::Bed;
 use crate::cluster::{Workload, until};
 use crate::joiner::Habits;
 use crate::scale_up::{begin, claims, node_pool, places, planned};
-use crate::{Outcome, Trouble};
 
 /// Runs of each setting.
 const RUNS: u64 = 20;
