@@ -243,7 +243,12 @@ fn launch_templates_come_and_go_as_they_are_needed() {
         for name in &made {
             stage.ec2.delete_launch_template().launch_template_name(name).send().await.expect("it is there");
         }
-        launch(&claims[2]).await;
+        let mut third = request(&stage, &claims[2], CapacityType::OnDemand);
+        let failure = stage.cloud.launch(&third, &stage.facts).await.expect_err("the templates are gone");
+        let LaunchFailure::Retry { reason, maybe_launched, .. } = failure else { panic!("{failure:?}") };
+        assert_eq!((reason, maybe_launched), ("LaunchTemplateNotFound", false));
+        third.attempt += 1;
+        stage.cloud.launch(&third, &stage.facts).await.expect("the next attempt makes them again");
         assert_eq!(stage.cloud.list_owned("demo").await.expect("EC2 answers").len(), 3);
 
         let now = tokio::time::Instant::now();
