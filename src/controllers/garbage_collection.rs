@@ -12,9 +12,9 @@ use kube::api::DeleteParams;
 use kube::{Api, ResourceExt as _};
 
 use crate::adapters::aws::cloud::{CallError, Instance};
-use crate::adapters::kube::conditions::{Conditioned as _, READY};
+use crate::adapters::kube::conditions::Conditioned as _;
 use crate::adapters::kube::crd::NodeClaim;
-use crate::controllers::lifecycle::give_up;
+use crate::controllers::lifecycle::{give_up, is_ready, provider_id};
 use crate::controllers::operations::metrics::DisruptionReason;
 use crate::controllers::world::World;
 
@@ -70,10 +70,6 @@ async fn sweep(world: &World) -> Result<(), CallError> {
     Ok(())
 }
 
-fn provider_id(claim: &NodeClaim) -> Option<&str> {
-    claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).filter(|id| !id.is_empty())
-}
-
 /// Whether the instance runs for nobody.
 fn is_orphan(instance: &Instance, claims: &[Arc<NodeClaim>], now: Timestamp) -> bool {
     let runs = matches!(instance.state.as_str(), "pending" | "running");
@@ -94,11 +90,6 @@ fn has_lost_its_instance(claim: &NodeClaim, known: &BTreeMap<&str, &Instance>, w
         && claim.is_true("Registered")
         && known.get(id).is_none_or(|instance| instance.state == "terminated")
         && !nodes.iter().any(|node| is_ready(node))
-}
-
-fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
 }
 
 async fn delete_node(world: &World, node: &Node) {

@@ -207,9 +207,13 @@ fn least_of(a: &Resources, b: &Resources) -> Resources {
 
 /// What the node of a claim must at least hold.
 pub(crate) fn requests(claim: &NodeClaim) -> Resources {
+    amounts(claim.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()).into_iter().flatten())
+}
+
+/// Amounts out of the API; what is no quantity, which the API lets nobody write, counts for nothing.
+pub(crate) fn amounts<'a>(given: impl Iterator<Item = (&'a String, &'a Quantity)>) -> Resources {
     let mut made = Resources::new();
-    let given = claim.spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    for (name, quantity) in given.into_iter().flatten() {
+    for (name, quantity) in given {
         if let Ok(amount) = Amount::parse(&quantity.0) {
             made.set(name, amount.amount(name));
         }

@@ -1,15 +1,13 @@
 //! What NodePools hold and cost, for their status and for the metrics.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use kube::ResourceExt as _;
 
 use crate::adapters::kube::crd::NodeClaim;
-use crate::controllers::lifecycle::{capacity_type_of, pool_of};
-use crate::controllers::offers::Markets;
+use crate::controllers::lifecycle::{capacity_type_of, pool_of, provider_id};
+use crate::controllers::offers::{Markets, amounts};
 use crate::controllers::operations::metrics::OfferingLabels;
 use crate::controllers::world::World;
 use crate::domain::labels;
@@ -29,11 +27,10 @@ pub(crate) fn capacities(world: &World, claims: &[Arc<NodeClaim>]) -> Vec<Resour
     let mut made: Vec<Resources> = Vec::new();
     for claim in staying {
         let status = claim.status.as_ref();
-        let id = status.and_then(|status| status.provider_id.as_deref()).filter(|id| !id.is_empty());
-        let node = id.and_then(|id| world.mirror.nodes_of(id).into_iter().next());
+        let node = provider_id(claim).and_then(|id| world.mirror.nodes_of(id).into_iter().next());
         let reported = node.as_ref().and_then(|node| node.status.as_ref()).and_then(|status| status.capacity.as_ref());
         match reported.or_else(|| status.and_then(|status| status.capacity.as_ref())) {
-            Some(capacity) => made.push(resources(capacity)),
+            Some(capacity) => made.push(amounts(capacity.iter())),
             None => unknown.get_or_insert_default().push(Arc::clone(claim)),
         }
     }
@@ -42,16 +39,6 @@ pub(crate) fn capacities(world: &World, claims: &[Arc<NodeClaim>]) -> Vec<Resour
         let markets = Markets::of(world, &catalog);
         let promises = unknown.iter().filter_map(|claim| markets.of_claim(claim)?.promise(claim));
         made.extend(promises.map(|(capacity, _)| capacity));
-    }
-    made
-}
-
-fn resources(amounts: &BTreeMap<String, ApiQuantity>) -> Resources {
-    let mut made = Resources::new();
-    for (name, quantity) in amounts {
-        if let Ok(amount) = Quantity::parse(&quantity.0) {
-            made.set(name, amount.amount(name));
-        }
     }
     made
 }

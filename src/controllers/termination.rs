@@ -12,15 +12,13 @@ use kube::api::{EvictParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::adapters::kube::conditions::READY;
-use crate::controllers::lifecycle::{Error, TERMINATION, instance_id};
+use crate::controllers::lifecycle::{Error, TERMINATION, has_taint, instance_id, is_ready};
 use crate::controllers::patches;
 use crate::controllers::provisioner::eligibility;
 use crate::controllers::world::World;
 use crate::domain::labels;
+use crate::domain::taint::DISRUPTED;
 
-/// Keeps new pods away from a node that goes.
-pub(crate) const DISRUPTED: &str = "karpenter.sh/disrupted";
 /// Takes the node out of load balancers.
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 /// Between looks at what is left on the node.
@@ -45,13 +43,12 @@ pub(crate) async fn reconcile(world: &World, node: Arc<Node>) -> Result<Duration
             outcome => drop(outcome.map_err(Error::kube("deleting a NodeClaim"))?),
         }
     }
-    let is_up = !is_down(&node);
     let exists = match instance {
-        Some(id) if !is_up => world.cloud.get(id).await?.is_some_and(|instance| instance.state != "terminated"),
+        Some(id) if !is_ready(&node) => world.cloud.get(id).await?.is_some_and(|instance| instance.state != "terminated"),
         _ => true,
     };
     if exists {
-        if !is_closed(&node) {
+        if !has_taint(&node, |key| key == DISRUPTED) {
             close(world, &node).await?;
         }
         let left = drain(world, &node).await?;
@@ -80,15 +77,6 @@ pub(crate) async fn reconcile(world: &World, node: Arc<Node>) -> Result<Duration
 fn claim_of(world: &World, node: &Node) -> Option<Arc<crate::adapters::kube::crd::NodeClaim>> {
     let owner = node.owner_references().iter().find(|owner| owner.kind == "NodeClaim")?;
     world.mirror.node_claim(&owner.name).filter(|claim| claim.metadata.uid.as_deref() == Some(owner.uid.as_str()))
-}
-
-fn is_down(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    !conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
-}
-
-fn is_closed(node: &Node) -> bool {
-    node.spec.as_ref().is_some_and(|spec| spec.taints.iter().flatten().any(|taint| taint.key == DISRUPTED))
 }
 
 async fn close(world: &World, node: &Node) -> Result<(), Error> {

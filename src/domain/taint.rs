@@ -2,6 +2,13 @@
 
 use std::fmt;
 
+/// Nodes of ours join with this taint; registration takes it off.
+pub const UNREGISTERED: &str = "karpenter.sh/unregistered";
+/// Keeps pods that were not planned for a node away from it until those are on it that were.
+pub const HOLD: &str = "supercargo.io/hold";
+/// Keeps new pods away from a node that goes.
+pub const DISRUPTED: &str = "karpenter.sh/disrupted";
+
 /// What a taint does to a pod that does not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {

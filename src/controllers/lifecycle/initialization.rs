@@ -11,13 +11,14 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use super::launch::provider_id;
-use super::{Error, HOLD, LATER, SOON, Step, is_held, placement, waits, write_status};
+use super::{Error, LATER, SOON, Step, is_held, is_ready, placement, waits, write_status};
 use crate::adapters::kube::conditions::Conditioned as _;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::offers::requests;
 use crate::controllers::world::World;
 use crate::domain::labels;
 use crate::domain::quantity::Quantity;
+use crate::domain::taint::{HOLD, UNREGISTERED};
 
 /// The condition of this step.
 const INITIALIZED: &str = "Initialized";
@@ -27,7 +28,7 @@ const EPHEMERAL: [(&str, &str); 5] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoSchedule"),
     ("node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule"),
-    ("karpenter.sh/unregistered", "NoExecute"),
+    (UNREGISTERED, "NoExecute"),
 ];
 /// The key of taints of the Node Readiness Controller begins so.
 const READINESS: &str = "readiness.k8s.io/";
@@ -95,8 +96,7 @@ fn held_for(claim: &NodeClaim) -> Duration {
 
 /// Why the node does not take pods yet: a reason and a sentence.
 fn lacking(claim: &NodeClaim, node: &Node) -> Option<(&'static str, String)> {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    if !conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+    if !is_ready(node) {
         return Some(("NodeNotReady", "Node status is not Ready".to_owned()));
     }
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();

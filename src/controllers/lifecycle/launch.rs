@@ -442,7 +442,7 @@ async fn failed(world: &World, claim: &NodeClaim, failure: LaunchFailure) -> Res
 }
 
 /// The provider's id of a claim that is launched.
-pub(super) fn provider_id(claim: &NodeClaim) -> Option<&str> {
+pub(crate) fn provider_id(claim: &NodeClaim) -> Option<&str> {
     claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).filter(|id| !id.is_empty())
 }
 

@@ -21,21 +21,18 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::adapters::aws::cloud::CallError;
-use crate::adapters::kube::conditions::{Conditioned as _, Conditions};
+use crate::adapters::kube::conditions::{Conditioned as _, Conditions, READY};
 use crate::adapters::kube::crd::{NodeClaim, NodeClaimStatus};
 use crate::controllers::operations::metrics::{Disruption, DisruptionReason, TerminationMode};
 use crate::controllers::patches::{self, PatchError, Written};
 use crate::controllers::world::World;
 use crate::domain::catalog::CapacityType;
 use crate::domain::labels;
-pub(crate) use launch::{Launches, instance_id};
+use crate::domain::taint::HOLD;
+pub(crate) use launch::{Launches, instance_id, provider_id};
 
 /// Keeps a NodeClaim, and its Node, until the instance is gone.
 pub(crate) const TERMINATION: &str = "karpenter.sh/termination";
-/// Keeps pods that were not planned for a node away from it until those are on it that were.
-pub(crate) const HOLD: &str = "supercargo.io/hold";
-/// The taint that nodes of ours join with.
-pub(crate) const UNREGISTERED: &str = "karpenter.sh/unregistered";
 
 /// How soon a claim is looked at again that waits for something that no watch tells.
 const SOON: Duration = Duration::from_secs(1);
@@ -113,7 +110,7 @@ pub(crate) async fn reconcile(world: &World, claim: Arc<NodeClaim>) -> Result<Du
 
 /// Whether the claim's node takes pods as kube-scheduler finds them: what was planned for it has come or will not come.
 pub(crate) fn is_settled(world: &World, claim: &NodeClaim) -> bool {
-    let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).filter(|id| !id.is_empty());
+    let id = provider_id(claim);
     let nodes = id.map(|id| world.mirror.nodes_of(id)).unwrap_or_default();
     nodes.iter().any(|node| node.labels().get(labels::INITIALIZED).is_some_and(|value| value == "true") && !is_held(node))
 }
@@ -121,6 +118,12 @@ pub(crate) fn is_settled(world: &World, claim: &NodeClaim) -> bool {
 /// Whether the node is kept for its planned pods.
 pub(crate) fn is_held(node: &Node) -> bool {
     has_taint(node, |key| key == HOLD)
+}
+
+/// Whether the node says that it is ready.
+pub(crate) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
 }
 
 pub(crate) fn has_taint(node: &Node, is_it: impl Fn(&str) -> bool) -> bool {

@@ -11,7 +11,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 
 use super::launch::provider_id;
-use super::{Error, HOLD, LATER, SOON, Step, TERMINATION, UNREGISTERED, has_taint, pool_of, waits, write_status, written};
+use super::{Error, LATER, SOON, Step, TERMINATION, has_taint, pool_of, waits, write_status, written};
 use crate::adapters::kube::conditions::{ConditionStatus, Conditioned as _};
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::node_pool::RegistrationOutcome;
@@ -19,6 +19,7 @@ use crate::controllers::operations::options::Placement;
 use crate::controllers::planned_pods;
 use crate::controllers::world::World;
 use crate::domain::labels;
+use crate::domain::taint::{HOLD, UNREGISTERED};
 
 /// The condition of this step.
 pub(super) const REGISTERED: &str = "Registered";

@@ -13,15 +13,15 @@ use kube::ResourceExt as _;
 use crate::adapters::kube::cluster_view::{InputError, LiveObjects, LivePod};
 use crate::adapters::kube::conditions::{Conditioned as _, READY};
 use crate::adapters::kube::crd::{NodeClaim, NodeClaimStatus, NodePool};
-use crate::controllers::lifecycle::{has_taint, is_settled};
+use crate::controllers::lifecycle::{has_taint, is_settled, provider_id};
 use crate::controllers::offers::{Markets, narrow, quantities};
 use crate::controllers::operations::options::Acting;
 use crate::controllers::planned_pods::{self, PodKey};
 use crate::controllers::provisioner::eligibility;
-use crate::controllers::termination::DISRUPTED;
 use crate::controllers::world::World;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
+use crate::domain::taint::DISRUPTED;
 
 /// The cluster, and who is who in it.
 pub(super) struct View {
@@ -48,7 +48,7 @@ pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputE
     let ending: BTreeSet<&str> = claims
         .iter()
         .filter(|claim| claim.metadata.deletion_timestamp.is_some())
-        .filter_map(|claim| claim.status.as_ref().and_then(|status| status.provider_id.as_deref()))
+        .filter_map(|claim| provider_id(claim))
         .collect();
     let leaving: BTreeSet<String> = nodes.iter().filter(|node| is_leaving(node, &ending)).map(|node| node.name_any()).collect();
     let known: BTreeSet<String> = nodes.iter().map(|node| node.name_any()).collect();
@@ -134,7 +134,7 @@ fn sorted<K: kube::Resource<DynamicType = ()>>(mut objects: Vec<Arc<K>>) -> Vec<
 }
 
 fn node_names(world: &World, claim: &NodeClaim) -> Vec<String> {
-    let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).filter(|id| !id.is_empty());
+    let id = provider_id(claim);
     id.map(|id| world.mirror.nodes_of(id).iter().map(|node| node.name_any()).collect()).unwrap_or_default()
 }
 

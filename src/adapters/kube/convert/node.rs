@@ -17,10 +17,8 @@ use crate::domain::node::{Node, NodeState};
 use crate::domain::node_class::NodeClass;
 use crate::domain::resources::{ResourceName, Resources};
 use crate::domain::selector::Labels;
-use crate::domain::taint::{Effect, Taint};
+use crate::domain::taint::{DISRUPTED, Effect, HOLD, Taint, UNREGISTERED};
 
-/// Put on a node by Karpenter when it begins to replace it.
-const DISRUPTED: &str = "karpenter.sh/disrupted";
 /// Put on a node that is cordoned.
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
@@ -239,7 +237,8 @@ fn goes_away(taint: &Taint) -> bool {
         "node.kubernetes.io/not-ready"
             | "node.kubernetes.io/unreachable"
             | "node.cloudprovider.kubernetes.io/uninitialized"
-            | "karpenter.sh/unregistered"
+            | UNREGISTERED
+            | HOLD
     ) || taint.key.starts_with("readiness.k8s.io/")
 }
 
@@ -306,6 +305,7 @@ mod tests {
         let taints = json!([
             {"key": "agent", "effect": "NoSchedule"},
             {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
+            {"key": HOLD, "effect": "NoSchedule"},
             {"key": "team", "effect": "NoSchedule"},
         ]);
         let starting = json!({"metadata": {"labels": {"karpenter.sh/initialized": "false"}}, "spec": {"taints": taints}});

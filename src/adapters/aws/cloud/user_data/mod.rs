@@ -16,13 +16,12 @@ use serde_json::{Map, Value, json};
 use crate::adapters::aws::cloud::cluster_facts::ClusterFacts;
 use crate::domain::labels;
 use crate::domain::node_class::AmiFamily;
+use crate::domain::taint::UNREGISTERED;
 use crate::domain::taint::{Effect, Taint};
 
 /// Bytes that EC2 takes at most, before they are encoded (EC2 User Guide, "Run commands when you launch an EC2 instance").
 pub(super) const LONGEST: usize = 16_384;
 
-/// On a node that is not known to the controller yet.
-const UNREGISTERED: &str = "karpenter.sh/unregistered";
 /// Tells the controller that the kubelet sets the taints itself.
 const DO_NOT_SYNC_TAINTS: &str = "karpenter.sh/do-not-sync-taints";
 /// Domains whose labels a kubelet may not give itself (Kubernetes, admission controller NodeRestriction), and those below them.
