@@ -37,6 +37,7 @@ pub(crate) async fn run(world: Arc<World>) {
         }
         let there: BTreeSet<String> = world.mirror.node_claims().iter().filter_map(|claim| claim.uid()).collect();
         world.launches.retain(|uid| there.contains(uid));
+        world.arrivals.retain(|uid| there.contains(uid));
     }
 }
 

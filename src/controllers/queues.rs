@@ -26,8 +26,10 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 struct Failures(Mutex<BTreeMap<String, u32>>);
 
 impl Failures {
-    fn pause(&self, name: &str) -> Duration {
+    /// How long to wait after another failure with the object `name`. Those that are not `there` any more are forgotten.
+    fn pause(&self, name: &str, there: impl Fn(&str) -> bool) -> Duration {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known, _| known == name || there(known));
         let count = all.entry(name.to_owned()).or_default();
         *count += 1;
         FIRST_PAUSE.saturating_mul(1 << (*count - 1).min(6)).min(LONGEST_PAUSE)
@@ -68,10 +70,12 @@ pub(crate) async fn run<K, Look, E>(
             Ok(Action::requeue(time))
         })
     };
+    let objects = store.clone();
     let again = move |object: Arc<K>, error: &E, _: Arc<()>| {
         let name = object.name_any();
         tracing::warn!(controller, object = name, %error, "reconciliation failed");
-        Action::requeue(failures.pause(&name))
+        // Controllers look at objects without a namespace.
+        Action::requeue(failures.pause(&name, |other| objects.get(&ObjectRef::new(other)).is_some()))
     };
     let config = Config::default().concurrency(at_once);
     applier(reconcile, again, Arc::new(()), store, Box::pin(queue), config).for_each(|_| std::future::ready(())).await;
@@ -96,10 +100,13 @@ mod tests {
     #[test]
     fn pauses_double_until_a_minute_and_start_anew_after_success() {
         let failures = Failures::default();
-        let pauses: Vec<u64> = (0..8).map(|_| failures.pause("a").as_secs()).collect();
+        let pauses: Vec<u64> = (0..8).map(|_| failures.pause("a", |_| true).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(failures.pause("b").as_secs(), 1);
+        assert_eq!(failures.pause("b", |_| true).as_secs(), 1);
         failures.forget("a");
-        assert_eq!(failures.pause("a").as_secs(), 1);
+        assert_eq!(failures.pause("a", |_| true).as_secs(), 1);
+        // One that is gone for a while begins anew.
+        assert_eq!(failures.pause("b", |name| name != "a").as_secs(), 2);
+        assert_eq!(failures.pause("a", |_| true).as_secs(), 1);
     }
 }

@@ -24,7 +24,7 @@ use crate::adapters::files::catalog;
 use crate::adapters::kube::crd::{EC2NodeClass, NodeClaim, NodePool};
 use crate::adapters::kube::mirror::{Change, Mirror};
 use crate::controllers::events::Events;
-use crate::controllers::lifecycle::Launches;
+use crate::controllers::lifecycle::{Arrivals, Launches};
 use crate::controllers::node_class::NodeClassContext;
 use crate::controllers::node_pool::{NodePoolContext, Usage};
 use crate::controllers::offers::LastMarkets;
@@ -34,6 +34,7 @@ use crate::controllers::operations::metrics::{Build, Metrics};
 use crate::controllers::operations::options::{Acting, RateLimit, Settings};
 use crate::controllers::operations::server::{Prerequisite, Readiness, Server};
 use crate::controllers::prices::{Origin, Prices};
+use crate::controllers::provisioner::Losses;
 use crate::controllers::world::World;
 use crate::controllers::{garbage_collection, lifecycle, node_class, node_pool, pools, provisioner, queues, random, termination};
 use crate::domain::instance_settings::InstanceSettings;
@@ -205,6 +206,8 @@ async fn begin(
         metrics: Arc::clone(metrics),
         fence: leadership.fence(),
         launches: Launches::default(),
+        arrivals: Arrivals::default(),
+        losses: Losses::default(),
         markets: LastMarkets::default(),
         health: Arc::default(),
         wake,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::adapters::aws::cloud::{Cloud, ClusterFacts};
 use crate::adapters::kube::mirror::Mirror;
 use crate::controllers::events::Events;
+use crate::controllers::lifecycle::Arrivals;
 use crate::controllers::lifecycle::Launches;
 use crate::controllers::node_pool::RegistrationHealths;
 use crate::controllers::offers::LastMarkets;
@@ -16,6 +17,7 @@ use crate::controllers::operations::leader::Fence;
 use crate::controllers::operations::metrics::Metrics;
 use crate::controllers::operations::options::{Acting, Settings};
 use crate::controllers::prices::Prices;
+use crate::controllers::provisioner::Losses;
 
 /// Clients, mirrors and settings. Whatever must survive a restart is in the objects of the cluster, not here.
 pub(crate) struct World {
@@ -30,6 +32,8 @@ pub(crate) struct World {
     pub(crate) events: Events,
     pub(crate) fence: Fence,
     pub(crate) launches: Launches,
+    pub(crate) losses: Losses,
+    pub(crate) arrivals: Arrivals,
     pub(crate) markets: LastMarkets,
     pub(crate) health: Arc<RegistrationHealths>,
     /// Asks the provisioner for another round; carries what it is about.

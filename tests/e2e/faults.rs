@@ -8,8 +8,9 @@ use crate::Outcome;
 use crate::Trouble;
 use crate::bed::Bed;
 use crate::cluster::Workload;
+use crate::front::Front;
 use crate::joiner::{Fault, Habits};
-use crate::scale_up::{begin, claims, node_pool};
+use crate::scale_up::{begin, claims, node_pool, planned};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -115,6 +116,36 @@ pub(crate) async fn an_api_server_that_restarts_loses_nothing(bed: &Bed) -> Outc
         bed.cluster.until_running(workload, PATIENCE).await?;
     }
     assert_eq!(cloud.instances().await?.len(), claims(bed).await?.len(), "one instance for each claim");
+    controller.check()?;
+    Ok(())
+}
+
+pub(crate) async fn watches_that_lag_by_seconds_lose_nothing(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("lagging").await?;
+    let _joiner = bed.joiner(&cloud, Habits { boot: Duration::ZERO..Duration::from_secs(3), ..Habits::default() })?;
+    let front = Front::start(bed, Duration::from_secs(3)).await?;
+    let kubeconfig = front.kubeconfig.display().to_string();
+    let settings = [("KUBECONFIG", kubeconfig.as_str())];
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &settings).await?;
+    let names = ["first", "second", "third"];
+    let workloads =
+        names.map(|name| Workload { name, replicas: 12, cpu: "1", memory: "2Gi", more: Workload::spread_over_zones(name) });
+    for workload in &workloads {
+        bed.cluster.apply_object(&workload.deployment()).await?;
+        // The next ones come while what was done for these is not seen yet.
+        crate::cluster::until("NodeClaims are written for the workload", PATIENCE, async || {
+            let planned = planned(&claims(bed).await?);
+            Ok(planned.keys().any(|pod| pod.starts_with(workload.name)).then_some(()))
+        })
+        .await?;
+    }
+    for workload in &workloads {
+        bed.cluster.until_running(workload, PATIENCE).await?;
+    }
+    let claims = claims(bed).await?;
+    let planned: usize = claims.iter().map(|claim| planned(std::slice::from_ref(claim)).len()).sum();
+    assert_eq!(planned, 36, "a node was bought twice for a pod");
+    assert_eq!(cloud.instances().await?.len(), claims.len(), "one instance for each claim");
     controller.check()?;
     Ok(())
 }

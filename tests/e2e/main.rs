@@ -17,9 +17,11 @@ mod explanations;
 mod fake;
 mod faults;
 mod foundations;
+mod front;
 mod joiner;
 mod keys;
 mod processes;
+mod rules;
 mod scale_up;
 mod stock_out;
 mod studies;
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         faults::an_api_server_that_restarts_loses_nothing,
         faults::an_answer_that_was_lost_buys_nothing_twice,
         faults::nodes_that_come_up_badly_cost_no_pod,
+        faults::watches_that_lag_by_seconds_lose_nothing,
         foundations::a_budget_blocks_an_eviction,
         foundations::an_instance_becomes_a_node_that_runs_pods,
         foundations::faults_of_instances_show,
@@ -102,8 +105,10 @@ fn main() -> ExitCode {
         foundations::pools_of_the_cloud_run_dry,
         foundations::the_controller_may_do_what_its_roles_say,
         scale_up::a_deleted_claim_ends_its_node_and_its_instance,
+        scale_up::later_pods_take_the_free_room_of_a_node_that_is_held,
         scale_up::two_hundred_mixed_pods_run_where_the_plan_put_them,
         stock_out::a_claim_that_nothing_can_be_had_for_is_planned_again,
+        stock_out::full_subnets_send_pods_to_other_zones,
         stock_out::pods_run_on_the_next_best_offering,
     ];
     let studies = tests![

@@ -91,7 +91,48 @@ pub(crate) async fn a_claim_that_nothing_can_be_had_for_is_planned_again(bed: &B
     let failed = events.items.iter().filter(|event| lacks(event)).count();
     let (fleets, bought) = (cloud.account.count("CreateFleet"), cloud.instances().await?.len());
     assert!(failed > 0, "Spot was dry");
+    let told =
+        events.items.iter().find(|event| event.reason.as_deref() == Some("PlannedAgain")).and_then(|event| event.message.clone());
+    let told = told.ok_or("no event tells what the stock-out costs")?;
+    assert!(told.matches("$").count() == 2 && told.contains("could not deliver"), "{told}");
+    crate::tell(&told);
     assert!(fleets <= failed + bought + 1, "{fleets} fleets for {failed} claims without and {bought} with an instance");
+    controller.check()?;
+    Ok(())
+}
+
+pub(crate) async fn full_subnets_send_pods_to_other_zones(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("full-subnets").await?;
+    let _joiner = bed.joiner(&cloud, Habits::default())?;
+    let kinds = ["m5.large", "m5.xlarge"];
+    let mut pool = node_pool(&Value::Null);
+    pool["spec"]["template"]["spec"]["requirements"][2] =
+        json!({"key": "node.kubernetes.io/instance-type", "operator": "In", "values": kinds});
+    let (full, only) = (&crate::aws::ZONES[..2], crate::aws::ZONES[2]);
+    let mut pools = serde_json::Map::new();
+    for zone in full {
+        for kind in kinds {
+            for capacity in ["spot", "on-demand"] {
+                pools.insert(format!("{kind}/{zone}/{capacity}"), json!("InsufficientFreeAddressesInSubnet"));
+            }
+        }
+    }
+    cloud.account.pools(&Value::Object(pools));
+    let mut controller = begin(bed, &cloud, &pool, &[]).await?;
+    let workload = Workload { name: "web", replicas: 4, cpu: "1", memory: "2Gi", more: Value::Null };
+    bed.cluster.apply_object(&workload.deployment()).await?;
+    bed.cluster.until_running(&workload, PATIENCE).await?;
+    for node in bed.cluster.nodes().await? {
+        assert_eq!(node.labels().get("topology.kubernetes.io/zone").map(String::as_str), Some(only));
+    }
+    // The next pods are not sent to full subnets first.
+    let before = cloud.account.count("CreateFleet");
+    let claims_before = claims(bed).await?.len();
+    let later = Workload { name: "later", replicas: 4, cpu: "1", memory: "2Gi", more: Value::Null };
+    bed.cluster.apply_object(&later.deployment()).await?;
+    bed.cluster.until_running(&later, PATIENCE).await?;
+    let (fleets, bought) = (cloud.account.count("CreateFleet") - before, claims(bed).await?.len() - claims_before);
+    assert_eq!(fleets, bought, "one fleet for each new node");
     controller.check()?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use super::launch::provider_id;
-use super::{Error, LATER, SOON, Step, is_held, is_ready, placement, waits, write_status};
+use super::{Error, LATER, SOON, Step, is_held, is_ready, mates, placement, waits, write_status};
 use crate::adapters::kube::conditions::Conditioned as _;
 use crate::adapters::kube::crd::NodeClaim;
 use crate::controllers::offers::requests;
@@ -62,8 +62,15 @@ pub(super) async fn initialize(world: &World, claim: NodeClaim) -> Result<Durati
         return time(&waits(world, &claim, (INITIALIZED, reason, &message), SOON * 5).await?);
     }
     if is_held(node) {
-        if !placement::place(world, &claim, node).await && held_for(&claim) < LONGEST_HOLD {
+        let may_wait = held_for(&claim) < LONGEST_HOLD;
+        if placement::place(world, &claim, node).await {
+            world.arrivals.note(claim.metadata.uid.as_deref().unwrap_or_default());
+        } else if may_wait {
             return Ok(SOON);
+        }
+        if may_wait && mates::are_on_their_way(world, &claim) {
+            let why = "Pods of the same plan are on their way to other nodes, and have rules about where each other are";
+            return time(&waits(world, &claim, (INITIALIZED, "PlanNotInPlace", why), SOON).await?);
         }
         world.metrics.plans.held(held_for(&claim));
     }

@@ -404,6 +404,7 @@ async fn failed(world: &World, claim: &NodeClaim, failure: LaunchFailure) -> Res
             let tried = if tried.is_empty() { String::new() } else { format!(": {}", tried.join(", ")) };
             let note = format!("{message}{tried}; its pods are planned again without these offerings");
             world.events.warning(claim, "InsufficientCapacityError", &note);
+            world.losses.note(claim);
             give_up(world, claim, DisruptionReason::InsufficientCapacity).await?;
             // At once where the next plan has something to leave out; the same plan again would only fail again.
             if failed.iter().any(|of| of.scope().is_some()) {

@@ -7,6 +7,7 @@ mod finalization;
 mod initialization;
 mod launch;
 mod liveness;
+mod mates;
 mod placement;
 mod registration;
 mod tagging;
@@ -30,6 +31,7 @@ use crate::domain::catalog::CapacityType;
 use crate::domain::labels;
 use crate::domain::taint::HOLD;
 pub(crate) use launch::{Launches, instance_id, provider_id};
+pub(crate) use mates::Arrivals;
 
 /// Keeps a NodeClaim, and its Node, until the instance is gone.
 pub(crate) const TERMINATION: &str = "karpenter.sh/termination";

@@ -9,10 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 /// Blocks voluntary disruption of a pod.
 const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 
-/// Whether kube-scheduler has said that there is no place for the pod, and a new node could be one.
-pub(crate) fn is_provisionable(pod: &Pod) -> bool {
+/// Whether kube-scheduler has said that there is no place for the pod, and a new node could be one. A pod that is nominated has a place to
+/// come, unless its node is gone: nobody else would ever look after it then.
+pub(crate) fn is_provisionable(pod: &Pod, is_there: impl Fn(&str) -> bool) -> bool {
     let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref()).unwrap_or_default();
-    is_unschedulable(pod) && !is_bound(pod) && nominated.is_empty() && is_active(pod) && !is_of_node(pod)
+    let may_come = nominated.is_empty() || !is_there(nominated);
+    is_unschedulable(pod) && !is_bound(pod) && may_come && is_active(pod) && !is_of_node(pod)
 }
 
 /// Whether kube-scheduler has said that there is no place for the pod.
@@ -100,16 +102,18 @@ mod tests {
         let gated = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
         let nobody = json!([]);
         let daemon = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "u"}]);
-        assert!(is_provisionable(&pod(&spec, &refused, &nobody)));
-        assert!(!is_provisionable(&pod(&spec, &gated, &nobody)));
-        assert!(!is_provisionable(&pod(&spec, &json!([]), &nobody)));
-        assert!(!is_provisionable(&pod(&spec, &refused, &daemon)));
-        assert!(!is_provisionable(&pod(&json!({"containers": [], "nodeName": "n"}), &refused, &nobody)));
+        let there = |name: &str| name == "n";
+        assert!(is_provisionable(&pod(&spec, &refused, &nobody), there));
+        assert!(!is_provisionable(&pod(&spec, &gated, &nobody), there));
+        assert!(!is_provisionable(&pod(&spec, &json!([]), &nobody), there));
+        assert!(!is_provisionable(&pod(&spec, &refused, &daemon), there));
+        assert!(!is_provisionable(&pod(&json!({"containers": [], "nodeName": "n"}), &refused, &nobody), there));
         let mut nominated = pod(&spec, &refused, &nobody);
         if let Some(status) = &mut nominated.status {
             status.nominated_node_name = Some("n".to_owned());
         }
-        assert!(!is_provisionable(&nominated));
+        assert!(!is_provisionable(&nominated, there));
+        assert!(is_provisionable(&nominated, |_| false));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod batch;
 pub(crate) mod eligibility;
+mod losses;
 mod view;
 mod writing;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::adapters::kube::conditions::{Conditioned as _, READY};
@@ -29,6 +31,7 @@ use crate::domain::plan::Plan;
 use crate::planning::verifier::verify;
 use crate::planning::{CostModel, PlanError, Planned, plan};
 use crate::solver::{SolveConfig, Stage};
+pub(crate) use losses::Losses;
 use view::View;
 
 /// How long a pod is not told again that it cannot be placed (Karpenter core v1.15.0, `scheduling/events.go`).
@@ -77,7 +80,8 @@ pub(crate) async fn watch_pods(world: Arc<World>) {
     let mut changes = world.mirror.changes();
     let mut usable = BTreeSet::new();
     let mut starting = HashSet::new();
-    let wants = |pod: &Pod| eligibility::is_provisionable(pod);
+    let is_there = |node: &str| world.mirror.nodes.get(&ObjectRef::new(node)).is_some();
+    let wants = |pod: &Pod| eligibility::is_provisionable(pod, is_there);
     for pod in world.mirror.pods.state_filter(wants) {
         world.plan_again(pod.metadata.uid.as_deref().unwrap_or_default());
     }

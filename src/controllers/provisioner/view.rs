@@ -84,7 +84,7 @@ pub(super) fn view(world: &World, catalog: &Arc<Catalog>) -> Result<View, InputE
             None if eligibility::is_of_node(&pod) => continue,
             None => match planned() {
                 Some(place) if eligibility::is_active(&pod) => Some(place),
-                _ if eligibility::is_provisionable(&pod) => None,
+                _ if eligibility::is_provisionable(&pod, |node| known.contains(node)) => None,
                 _ => {
                     ignored += usize::from(eligibility::is_unschedulable(&pod));
                     continue;

@@ -16,10 +16,12 @@ use crate::adapters::kube::crd::{NodeClaim, NodePool};
 use crate::adapters::kube::node_claims::node_claims;
 use crate::controllers::lifecycle::TERMINATION;
 use crate::controllers::planned_pods;
+use crate::controllers::provisioner::losses;
 use crate::controllers::provisioner::view::{View, key};
 use crate::controllers::random::random;
 use crate::controllers::world::World;
 use crate::domain::annotations;
+use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Plan, PlannedNode};
 
 /// Writes under way at the same time.
@@ -36,6 +38,7 @@ const HASHES: [&str; 2] = ["karpenter.sh/nodepool-hash", "karpenter.sh/nodepool-
 /// `bought_for` are the pods that an earlier plan had a node for which is still on its way; those of this plan join them.
 pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan, bought_for: &mut BTreeSet<String>) {
     let id = plan_id();
+    let told = losses_of(world, view, plan);
     for node in &plan.nodes {
         let uids: Vec<String> = node.pods.iter().filter_map(|&pod| view.pods.get(pod)?.uid()).collect();
         if uids.iter().any(|uid| bought_for.contains(uid)) {
@@ -45,8 +48,8 @@ pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan, boug
     }
     let claims = node_claims(&view.cluster, plan);
     let mut writes = Vec::with_capacity(claims.len());
-    for (claim, node) in claims.into_iter().zip(&plan.nodes) {
-        writes.push(write(world, view, &id, claim, node));
+    for ((claim, node), loss) in claims.into_iter().zip(&plan.nodes).zip(&told) {
+        writes.push(write(world, view, &id, claim, node, loss.as_deref()));
     }
     futures_util::stream::iter(writes).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     for used in &plan.existing {
@@ -59,6 +62,16 @@ pub(super) async fn carry_out(world: &Arc<World>, view: &View, plan: &Plan, boug
             share(world, claim, &pods).await;
         }
     }
+}
+
+/// For each node of the plan what there is to say of NodeClaims that its pods were planned on before and that came to nothing.
+fn losses_of(world: &World, view: &View, plan: &Plan) -> Vec<Option<String>> {
+    let uids = |node: &PlannedNode| -> BTreeSet<&str> {
+        node.pods.iter().filter_map(|&pod| view.pods.get(pod)?.metadata.uid.as_deref()).collect()
+    };
+    let nodes: Vec<(UsdPerHour, BTreeSet<&str>)> = plan.nodes.iter().map(|node| (node.cost(), uids(node))).collect();
+    let losses = world.losses.take(&nodes.iter().flat_map(|(_, pods)| pods.iter().copied()).collect());
+    nodes.iter().map(|(_, pods)| losses::note(&losses, pods, &nodes)).collect()
 }
 
 /// Says what would be done, and does nothing.
@@ -80,7 +93,7 @@ pub(super) fn recommend(world: &World, view: &View, plan: &Plan) {
     }
 }
 
-async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, node: &PlannedNode) {
+async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, node: &PlannedNode, loss: Option<&str>) {
     let Some(pool) = world.mirror.node_pool(&node.node_pool) else {
         tracing::warn!(node_pool = node.node_pool, "the NodePool is gone, so its NodeClaim is not written");
         return;
@@ -124,6 +137,9 @@ async fn write(world: &World, view: &View, plan: &str, mut claim: NodeClaim, nod
             requests = ?requests,
             "created nodeclaim"
         );
+        if let Some(note) = loss {
+            world.events.warning(&made, "PlannedAgain", note);
+        }
         for pod in &pods {
             let note = format!("Pod should schedule on: nodeclaim/{name}; {}", words(node));
             world.events.decided(&***pod, "Nominated", &note);

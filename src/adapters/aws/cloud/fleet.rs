@@ -247,15 +247,14 @@ impl Fleet<'_> {
                 maybe_launched: false,
                 failed,
             }),
-            None => {
-                let message = match errors.next() {
-                    None => "CreateFleet launched nothing and did not say why".to_owned(),
-                    Some((code, message)) => {
-                        format!("none of {} offerings could be launched; {code}: {message}", failed.len())
-                    }
-                };
-                Err(LaunchFailure::InsufficientCapacity { failed, message })
-            }
+            None => Err(match errors.next() {
+                // Nothing that another plan could leave out.
+                None => LaunchFailure::retry("LaunchFailed", "CreateFleet launched nothing and did not say why"),
+                Some((code, message)) => {
+                    let message = format!("none of {} offerings could be launched; {code}: {message}", failed.len());
+                    LaunchFailure::InsufficientCapacity { failed, message }
+                }
+            }),
         }
     }
 

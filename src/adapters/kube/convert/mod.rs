@@ -12,7 +12,7 @@ pub mod node_class;
 pub mod node_overlay;
 pub mod node_pool;
 pub mod pod_spec;
-mod requests;
+pub mod requests;
 pub mod storage;
 pub mod topology;
 

@@ -19,7 +19,10 @@ use crate::domain::resources::{ResourceName, Resources};
 type Amounts = BTreeMap<String, Quantity>;
 
 /// The effective requests of `spec`, with `pods: 1`.
-pub(super) fn effective_requests(spec: &PodSpec) -> Result<Resources, FieldError> {
+///
+/// # Errors
+/// When a quantity is none.
+pub fn effective_requests(spec: &PodSpec) -> Result<Resources, FieldError> {
     let mut total = container_requests(spec)?;
     if let Some(pod_level) = &spec.resources {
         let limits = parse_all(pod_level.limits.as_ref(), "resources.limits")?;
