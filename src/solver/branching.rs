@@ -10,9 +10,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::solver::column_generation::{DualPoint, Ended, Master, Place, Relaxed, column_generation};
+use crate::solver::column_generation::{Ended, Master, Place, Relaxed, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive};
+use crate::solver::dual_bound::DualPoint;
 use crate::solver::engine::round_up;
 use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::{Generator, Pattern};

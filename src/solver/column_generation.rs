@@ -10,9 +10,7 @@
 //! into the place of one pod of class i, wherever that is, `k pi_j <= pi_i` cuts off no optimal dual, and the column that takes one
 //! slot of i and gives k slots of j may join the master.
 //!
-//! *Bound* (Farley 1990): at any `pi >= 0`, `mu <= 0`, with `theta = min_s (cost_s - mu usage_s) / max_a pi a`, the vector
-//! `theta pi` (cut to the penalties) is feasible in the dual of the full program, so `theta pi demand + mu limit + C(theta pi)` is a
-//! lower bound, where C is what the choices add at least (see `choices`).
+//! The bound is in `dual_bound`.
 //!
 //! *Smoothing* (Wentges 1997): patterns are generated at a point between the best dual so far and that of the master.
 
@@ -20,18 +18,14 @@ use rustc_hash::FxHashSet;
 
 use crate::solver::aggregation::Rows;
 use crate::solver::choices;
-use crate::solver::choices::ChoiceBound;
 use crate::solver::control::Control;
+use crate::solver::dual_bound::{DualBound, DualPoint, LEAST_ALLOWANCE, raw_allowance};
 use crate::solver::engine::round_up;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
 use crate::solver::pattern_generation::{Effort, Generated, Generator, Pattern};
-use crate::solver::presolve::{Reduced, ReducedShape};
+use crate::solver::presolve::Reduced;
 use crate::solver::solution::Stage;
 
-/// Least allowance of a shape, in LP cost units.
-const LEAST_ALLOWANCE: f64 = 1e-6;
-/// Shrinkage of duals that break an allowance by at most [`LEAST_ALLOWANCE`]; the cheapest shape costs one unit.
-const SHRINK: f64 = 3.0 * LEAST_ALLOWANCE;
 /// How many exchange columns each class gets at most; more gained nothing (study, second round).
 const EXCHANGES_PER_CLASS: usize = 6;
 /// Shapes that a settling pass looks at.
@@ -70,7 +64,7 @@ pub(super) struct Master<'a> {
     fixed: usize,
     /// What the choices ask for while they are held at values.
     held: Option<Vec<i64>>,
-    choice_bound: ChoiceBound,
+    dual_bound: DualBound,
     /// Whether the last solve found that no values satisfy the rows.
     infeasible: bool,
     /// Micro-dollars per unit of LP cost.
@@ -95,15 +89,6 @@ pub(super) struct MasterSolution {
     pub(super) side_duals: Vec<f64>,
     /// Values of the choices.
     pub(super) choices: Vec<f64>,
-}
-
-/// A dual point, in LP cost units.
-#[derive(Clone, Debug)]
-pub(super) struct DualPoint {
-    pub(super) duals: Vec<f64>,
-    pub(super) side_duals: Vec<f64>,
-    /// Its bound, in LP cost units.
-    pub(super) bound: f64,
 }
 
 impl<'a> Master<'a> {
@@ -133,7 +118,7 @@ impl<'a> Master<'a> {
             first_choice: reduced.classes(),
             fixed: columns.len(),
             held: None,
-            choice_bound: ChoiceBound::new(reduced, unit),
+            dual_bound: DualBound::new(reduced, unit),
             infeasible: false,
             unit,
         }
@@ -269,14 +254,9 @@ impl<'a> Master<'a> {
             .iter()
             .map(|shape| {
                 // A branch's lower limit can push this below zero; a tiny allowance still shows every pattern as improving.
-                self.raw_allowance(shape, side_duals).max(LEAST_ALLOWANCE)
+                raw_allowance(shape, side_duals, self.unit).max(LEAST_ALLOWANCE)
             })
             .collect()
-    }
-
-    fn raw_allowance(&self, shape: &ReducedShape, side_duals: &[f64]) -> f64 {
-        let rows: f64 = shape.usage.iter().map(|&(row, amount)| side_duals[row] * amount as f64).sum();
-        shape.cost as f64 / self.unit - rows
     }
 
     /// `allowance - value` of a pattern, in LP cost units.
@@ -336,27 +316,6 @@ impl<'a> Master<'a> {
         });
         self.forbidden.clear();
         self.forbidden.resize(self.patterns.len(), false);
-    }
-
-    /// Bound of `theta pi` for a pass that found the ratio `ratio`; minus infinity where the side duals alone are infeasible.
-    ///
-    /// A shape that a branch asks for may be allowed nothing by the optimal side duals, and arithmetic then puts it just below zero:
-    /// shrinking all duals by `SHRINK` leaves `SHRINK cost` to every shape, more than what is missing.
-    fn farley(&mut self, duals: &[f64], side_duals: &[f64], ratio: f64, control: &mut Control<'_>) -> DualPoint {
-        let reduced = self.reduced;
-        let least = reduced.shapes.iter().map(|shape| self.raw_allowance(shape, side_duals)).fold(f64::INFINITY, f64::min);
-        let shrink = if least < LEAST_ALLOWANCE { 1.0 - SHRINK } else { 1.0 };
-        let scaled: Vec<f64> = duals
-            .iter()
-            .zip(&reduced.penalty)
-            .map(|(pi, &penalty)| (pi * ratio * shrink).min(penalty as f64 / self.unit))
-            .collect();
-        let side_duals: Vec<f64> = side_duals.iter().map(|mu| mu * shrink).collect();
-        let bound = scaled.iter().zip(&reduced.demand).map(|(pi, &n)| pi * f64::from(n)).sum::<f64>()
-            + side_duals.iter().zip(&reduced.limits).map(|(mu, &limit)| mu * limit as f64).sum::<f64>()
-            + self.choice_bound.least(reduced, &scaled, control);
-        let bound = if least < -LEAST_ALLOWANCE { f64::NEG_INFINITY } else { bound };
-        DualPoint { duals: scaled, side_duals, bound }
     }
 }
 
@@ -524,7 +483,7 @@ pub(super) fn column_generation(
         let blend = |a: &[f64], b: &[f64], scale: f64| -> Vec<f64> {
             a.iter().zip(b).map(|(centre, outer)| alpha * scale * centre + (1.0 - alpha) * outer).collect()
         };
-        // Farley's bound does not change when the class duals are scaled, so only the direction of the best point counts: at the
+        // The bound does not change when the class duals are scaled, so only the direction of the best point counts: at the
         // master's level it shows many patterns, scaled down to feasibility it would show none.
         let level = if best.bound > 0.0 { (solution.objective / best.bound).clamp(1.0, 2.0) } else { 1.0 };
         let duals = blend(&best.duals, &solution.duals, level);
@@ -533,7 +492,7 @@ pub(super) fn column_generation(
         let mut generated = generator.generate(&duals, &allowance, looking);
         control.spend(generated.work);
         control.statistics.iterations += 1;
-        let point = master.farley(&duals, &side_duals, generated.ratio, control);
+        let point = master.dual_bound.at(master.reduced, (&duals, &side_duals), &generated, control);
         let before = best.bound;
         if point.bound > best.bound {
             best = point;
@@ -548,7 +507,7 @@ pub(super) fn column_generation(
             // The smoothed point sees nothing that the master would take: look at the master's own duals.
             generated = generator.generate(&solution.duals, &outer, looking);
             control.spend(generated.work);
-            let point = master.farley(&solution.duals, &solution.side_duals, generated.ratio, control);
+            let point = master.dual_bound.at(master.reduced, (&solution.duals, &solution.side_duals), &generated, control);
             if point.bound > best.bound {
                 best = point;
                 report(&best, control);

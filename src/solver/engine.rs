@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use crate::solver::branching::{Setting, Tree, branch};
 use crate::solver::choices::{ChoiceBound, rounded};
-use crate::solver::column_generation::{DualPoint, Ended, Master, Place, column_generation};
+use crate::solver::column_generation::{Ended, Master, Place, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, dive, finish};
+use crate::solver::dual_bound::DualPoint;
 use crate::solver::first_fit::first_fit;
 use crate::solver::local_search::local_search;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};

@@ -12,6 +12,7 @@ mod control;
 mod core_table;
 mod dense;
 mod diving;
+mod dual_bound;
 mod engine;
 mod first_fit;
 mod knapsack;

@@ -64,6 +64,8 @@ pub(super) struct Generated {
     pub(super) ratio: f64,
     /// `allowance / bound` of each shape: near 1 where a shape is worth buying.
     pub(super) ratios: Vec<f64>,
+    /// No pattern of a shape is worth more than this.
+    pub(super) values: Vec<f64>,
     /// Deterministic work.
     pub(super) work: u64,
 }
@@ -270,11 +272,12 @@ impl<'a> Generator<'a> {
                 self.shape(shape, duals, allowance[shape], effort, table)
             })
             .collect();
-        let mut generated = Generated { patterns: Vec::new(), ratio: 1e9, ratios: Vec::with_capacity(results.len()), work: 0 };
+        let mut generated = Generated { patterns: Vec::new(), ratio: 1e9, ratios: Vec::new(), values: Vec::new(), work: 0 };
         for (shape, result) in results.into_iter().enumerate() {
             let ratio = if result.bound > 0.0 { allowance[shape] / result.bound } else { 1e9 };
             generated.ratio = generated.ratio.min(ratio);
             generated.ratios.push(ratio);
+            generated.values.push(result.bound);
             if let Some(y) = result.y {
                 self.last_y[shape] = y;
             }
@@ -297,7 +300,7 @@ impl<'a> Generator<'a> {
         let variants = (VARIANTS_OF_FEW / shapes.len().max(1)).clamp(2, VARIANTS_PER_SHAPE);
         let found: Vec<(Vec<(f64, Pattern)>, u64)> =
             shapes.par_iter().map(|&shape| self.variants(shape, duals, allowance[shape], variants)).collect();
-        let mut generated = Generated { patterns: Vec::new(), ratio: 1e9, ratios: Vec::new(), work: 0 };
+        let mut generated = Generated { patterns: Vec::new(), ratio: 1e9, ratios: Vec::new(), values: Vec::new(), work: 0 };
         for (patterns, work) in found {
             generated.patterns.extend(patterns);
             generated.work += work;

@@ -11,9 +11,10 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 use rayon::prelude::*;
 
-use crate::solver::column_generation::{DualPoint, Master, MasterSolution, Place, column_generation};
+use crate::solver::column_generation::{Master, MasterSolution, Place, column_generation};
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, deal, dive};
+use crate::solver::dual_bound::DualPoint;
 use crate::solver::engine::{guide, worth_buying};
 use crate::solver::local_search::local_search;
 use crate::solver::packing::Packing;

@@ -4,9 +4,10 @@
 //! left out. Exchange columns stay in, as integers: the answer is in slots and is dealt out like a dive's.
 
 use crate::solver::choices::keeps_rows;
-use crate::solver::column_generation::{DualPoint, Master};
+use crate::solver::column_generation::Master;
 use crate::solver::control::Control;
 use crate::solver::diving::{Guide, deal};
+use crate::solver::dual_bound::DualPoint;
 use crate::solver::lp_backend::LpStatus;
 use crate::solver::packing::Packing;
 use crate::solver::pattern_generation::Pattern;

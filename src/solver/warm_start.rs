@@ -11,8 +11,9 @@
 
 use crate::solver::aggregation::Rows;
 use crate::solver::choices::rounded;
-use crate::solver::column_generation::{DualPoint, Master, MasterSolution, Place, column_generation, exchanges};
+use crate::solver::column_generation::{Master, MasterSolution, Place, column_generation, exchanges};
 use crate::solver::control::Control;
+use crate::solver::dual_bound::DualPoint;
 use crate::solver::engine::{Incumbent, weights};
 use crate::solver::pattern_generation::{Generator, Pattern};
 use crate::solver::places;
