@@ -9,6 +9,7 @@
 //! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
 //! | [`report`] | plans for people and programs: table, Markdown, JSON |
 //! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes, AWS |
+//! | [`benchmark`] | instances, solvers to compare with, runs and their records |
 //! | [`controllers`] | what runs in a cluster: provisioner, launcher, registrar, ... |
 //! | [`cli`] | arguments, output, exit codes |
 //!
@@ -20,6 +21,8 @@ pub mod solver;
 
 #[cfg(feature = "kube")]
 pub mod adapters;
+#[cfg(feature = "cli")]
+pub mod benchmark;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "controller")]
