@@ -5,9 +5,11 @@
 //! | [`instance`] | what an instance is, as JSON; the suite's own instances, their generator and their MANIFEST |
 //! | [`protocol`] | how a solver that is another program is asked, and how it answers |
 //! | [`record`] | what is kept of one run: a line of JSON |
+//! | [`telling`] | what is told of runs: statistics, reports, comparisons |
 //!
 //! Everything that is compared was checked by the verifier first, whoever made it.
 
 pub mod instance;
 pub mod protocol;
 pub mod record;
+pub mod telling;
