@@ -118,6 +118,14 @@ pub struct Solved {
     pub verified: bool,
     /// Rules that the plan breaks, the first few.
     pub violations: Vec<String>,
-    /// File name of the plan (`plan -o json`), beside the records; only where it was kept.
+    /// Path of the plan (`plan -o json`), from the folder of the records; only where it was kept.
     pub certificate: Option<String>,
+}
+
+impl Record {
+    /// The record as a line of JSON with its line feed.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("a record has string keys and finite numbers alone") + "\n"
+    }
 }
