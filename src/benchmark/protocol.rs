@@ -4,9 +4,19 @@
 //! until it ends. What the program writes to standard error is kept for the report of a failure. It is ended when it has had twice its budget
 //! and half a minute.
 
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::benchmark::instance::InstanceDocument;
+use crate::domain::catalog::CapacityType;
+use crate::domain::cluster::ClusterView;
+use crate::domain::labels;
+use crate::domain::money::UsdPerHour;
+use crate::domain::plan::Plan;
+use crate::domain::pod::Pod;
+use crate::planning::{StatedNode, StatedPlan, StatedUse};
 
 /// The version of this protocol, in every document of it.
 pub const FORMAT: &str = "supercargo-peer/1";
@@ -71,6 +81,12 @@ pub struct Answer {
     pub trajectory: Vec<Point>,
     /// Seconds that it took, without reading the request and writing the answer.
     pub solve_seconds: f64,
+    /// Why it stopped: `optimal`, `gapReached`, `workLimit`, `deadline`; `ended` where it does not say.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
+    /// Most bytes of memory that it held while it solved; where it knows. Without it the runner looks at the process from outside.
+    #[serde(default)]
+    pub peak_bytes: Option<u64>,
 }
 
 /// What came of it.
@@ -99,9 +115,9 @@ pub struct BoughtNode {
     pub zone: String,
     /// `on-demand`, `spot` or `reserved`.
     pub capacity_type: String,
-    /// Labels with several allowed values that the peer has fixed.
+    /// Labels with several allowed values that the peer has fixed; of a reserved one `karpenter.k8s.aws/capacity-reservation-id` too.
     #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// `namespace/name` of its pods.
     pub pods: Vec<String>,
 }
@@ -126,4 +142,109 @@ pub struct Point {
     pub cost: Option<f64>,
     /// Its lower bound, in dollars per hour; none for a solver that has none.
     pub bound: Option<f64>,
+}
+
+impl Request {
+    /// The question for `cluster`, which `instance` describes; its catalog has to be in it.
+    #[must_use]
+    pub fn new(instance: InstanceDocument, cluster: &ClusterView, budget_seconds: f64, seed: u64) -> Self {
+        let mut pods: Vec<RequestedPods> = Vec::new();
+        let mut known: FxHashMap<(&str, &str, &str), usize> = FxHashMap::default();
+        for pod in &cluster.pods {
+            let key = (pod.workload.kind.as_str(), pod.namespace.as_str(), pod.workload.name.as_str());
+            let at = *known.entry(key).or_insert_with(|| {
+                let (kind, namespace, name) = (key.0.to_owned(), key.1.to_owned(), key.2.to_owned());
+                pods.push(RequestedPods { kind, namespace, name, pods: Vec::new() });
+                pods.len() - 1
+            });
+            pods[at].pods.push(pod.name.clone());
+        }
+        Self { format: FORMAT.to_owned(), budget_seconds, seed, instance, pods }
+    }
+}
+
+impl Answer {
+    /// An answer without a plan, after `solve_seconds`.
+    #[must_use]
+    pub fn without_plan(version: String, status: Status, reason: String, solve_seconds: f64) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version,
+            status,
+            reason,
+            nodes: Vec::new(),
+            existing: Vec::new(),
+            bound: None,
+            first_plan_seconds: None,
+            trajectory: Vec::new(),
+            solve_seconds,
+            stopped_by: None,
+            peak_bytes: None,
+        }
+    }
+
+    /// The nodes of `plan` and who goes where.
+    #[must_use]
+    pub fn choices(plan: &Plan, cluster: &ClusterView) -> (Vec<BoughtNode>, Vec<UsedNode>) {
+        let names = |pods: &[usize]| pods.iter().map(|&pod| cluster.pods[pod].full_name()).collect();
+        let nodes = plan.nodes.iter().map(|node| {
+            let reservation = node.offering.reservation.iter().map(|id| (labels::RESERVATION_ID.to_owned(), id.clone()));
+            BoughtNode {
+                node_pool: node.node_pool.clone(),
+                instance_type: node.offering.instance_type.clone(),
+                zone: node.offering.zone.clone(),
+                capacity_type: node.offering.capacity_type.as_str().to_owned(),
+                labels: node.labels.clone().into_iter().chain(reservation).collect(),
+                pods: names(&node.pods),
+            }
+        });
+        let existing = plan.existing.iter();
+        let existing = existing.map(|used| UsedNode { node: cluster.nodes[used.node].name.clone(), pods: names(&used.pods) });
+        (nodes.collect(), existing.collect())
+    }
+
+    /// The choices by the numbers of the pods in `cluster`.
+    ///
+    /// # Errors
+    /// A pod or a capacity type that does not exist, or a bound that is no amount of money.
+    pub fn stated(&self, cluster: &ClusterView) -> Result<StatedPlan, String> {
+        let numbers: FxHashMap<String, usize> = cluster.pods.iter().map(Pod::full_name).zip(0..).collect();
+        let numbered = |pods: &[String], place: &dyn Fn() -> String| -> Result<Vec<usize>, String> {
+            let number = |name: &String| {
+                numbers.get(name).copied().ok_or_else(|| {
+                    format!("{}.pods: there is no pod `{name}`; give `namespace/name` of a pod of the request", place())
+                })
+            };
+            pods.iter().map(number).collect()
+        };
+        let mut nodes = Vec::with_capacity(self.nodes.len());
+        for (at, node) in self.nodes.iter().enumerate() {
+            let capacity_type = CapacityType::parse(&node.capacity_type).ok_or_else(|| {
+                format!("nodes[{at}].capacityType: is `{}`; give `on-demand`, `spot` or `reserved`", node.capacity_type)
+            })?;
+            nodes.push(StatedNode {
+                node_pool: node.node_pool.clone(),
+                instance_type: node.instance_type.clone(),
+                zone: node.zone.clone(),
+                capacity_type,
+                labels: node.labels.clone(),
+                pods: numbered(&node.pods, &|| format!("nodes[{at}]"))?,
+            });
+        }
+        let mut existing = Vec::with_capacity(self.existing.len());
+        for (at, used) in self.existing.iter().enumerate() {
+            existing.push(StatedUse { node: used.node.clone(), pods: numbered(&used.pods, &|| format!("existing[{at}]"))? });
+        }
+        let bound = match self.bound {
+            None => UsdPerHour::ZERO,
+            Some(dollars) => floor(dollars).ok_or_else(|| format!("bound: is {dollars}; give dollars per hour of at least 0"))?,
+        };
+        Ok(StatedPlan { nodes, existing, bound })
+    }
+}
+
+/// The largest amount up to `dollars`, but for what binary fractions lose of a micro-dollar.
+fn floor(dollars: f64) -> Option<UsdPerHour> {
+    let micros = (dollars * 1e6 + 1e-3).floor();
+    (0.0..1e15).contains(&micros).then(|| UsdPerHour::from_micros(micros as i64))
 }

@@ -233,10 +233,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 
 /// Thousandths.
 fn percent(text: &str) -> Result<u32, String> {
-    match Portion::parse(text) {
-        Some(Portion::PerMille(share)) => Ok(share),
-        _ => Err("a share is a percentage with at most one decimal, such as 25%".to_owned()),
-    }
+    Portion::parse(text)
+        .and_then(Portion::per_mille)
+        .ok_or_else(|| "a share is a percentage with at most one decimal, such as 25%".to_owned())
 }
 
 /// The longest time limit, in seconds: a day.

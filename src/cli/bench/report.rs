@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::benchmark::instance::manifest;
 use crate::benchmark::telling::chapters;
+use crate::benchmark::telling::known::Known;
 use crate::benchmark::telling::reading::Runs;
 use crate::cli::output::{print, say};
 use crate::cli::{Answer, Failure};
@@ -13,12 +15,17 @@ use crate::cli::{Answer, Failure};
 /// The files that `--out` gets.
 const MARKDOWN: &str = "report.md";
 const HTML: &str = "report.html";
+/// The suite of a checkout of this repository.
+const SUITE: &str = "models";
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// Folders with runs.jsonl and plans/, as `bench run` writes them; of a run that is there several times the latest counts.
     #[arg(value_name = "FOLDER", required = true)]
     folders: Vec<PathBuf>,
+    /// Folder of the suite, for descriptions, best known plans, and whose the pods in the drawings are; if not given, `models` where it is there.
+    #[arg(long, value_name = "FOLDER", env = "SUPERCARGO_SUITE")]
+    suite: Option<PathBuf>,
     /// Folder to write report.md and report.html to; if not given, the report goes to stdout.
     #[arg(long, value_name = "FOLDER", env = "SUPERCARGO_REPORT_OUT")]
     out: Option<PathBuf>,
@@ -49,7 +56,12 @@ pub(super) fn run(args: &ReportArgs) -> Result<Answer, Failure> {
         (None, None) => Form::Markdown,
     };
     let runs = Runs::read(&args.folders).map_err(Failure::input)?;
-    let document = chapters::report(&runs, &BTreeMap::new()).map_err(Failure::input)?;
+    let here = || Some(PathBuf::from(SUITE)).filter(|suite| suite.join(manifest::FILE).is_file());
+    let known = match args.suite.clone().or_else(here) {
+        Some(suite) => Known::read(&suite, &runs).map_err(Failure::input)?,
+        None => BTreeMap::new(),
+    };
+    let document = chapters::report(&runs, &known).map_err(Failure::input)?;
     let markdown = (form != Form::Html).then(|| document.to_markdown());
     let html = (form != Form::Markdown).then(|| document.to_html());
     for (name, text) in [(MARKDOWN, markdown), (HTML, html)] {
@@ -84,7 +96,8 @@ mod tests {
         write(runs.path(), &two_instances_and_four_solvers());
         let written = |output| {
             let out = tempfile::tempdir().expect("a folder");
-            let args = ReportArgs { folders: vec![runs.path().to_owned()], out: Some(out.path().join("new")), output };
+            let args =
+                ReportArgs { folders: vec![runs.path().to_owned()], suite: None, out: Some(out.path().join("new")), output };
             assert_eq!(run(&args).ok(), Some(Answer::Yes));
             [MARKDOWN, HTML].map(|name| std::fs::read(out.path().join("new").join(name)).ok())
         };
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn stdout_takes_one_form() {
-        let args = ReportArgs { folders: vec![PathBuf::from("nowhere")], out: None, output: Some(Form::Both) };
+        let args = ReportArgs { folders: vec![PathBuf::from("nowhere")], suite: None, out: None, output: Some(Form::Both) };
         let failure = run(&args).expect_err("both do not go to stdout");
         assert!(failure.to_string().contains("give --out"), "{failure}");
     }

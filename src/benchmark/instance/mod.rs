@@ -1,4 +1,34 @@
 //! What an instance is, as JSON: Kubernetes objects, a catalog, and where they come from.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `reading` | documents from files and back, and their digest |
+//! | `loading` | the cluster and the catalog that a document describes; documents that stand by themselves |
+//! | [`manifest`] | what is known of the instances of a suite |
+//! | [`generator`] | the suite's own instances, from a seed |
+//! | [`vbp`], [`snapshot`] | instances of other forms |
+//! | [`suite`] | a suite made anew, and checked |
+//! | [`certificate`], [`learning`] | plans that the verifier accepts, and what runs teach about a suite |
+//!
+//! A *suite* is a folder like `models/`: `MANIFEST.json`, `instances/`, `catalogs/`, `certificates/`.
+
+pub mod certificate;
+mod error;
+#[cfg(test)]
+pub(in crate::benchmark) mod fixtures;
+pub mod generator;
+pub mod learning;
+mod loading;
+pub mod manifest;
+mod reading;
+pub mod snapshot;
+pub mod suite;
+#[cfg(test)]
+mod tests;
+pub mod vbp;
+
+pub use error::InstanceError;
+pub use loading::{COSTS, Loaded};
 
 use std::collections::BTreeMap;
 
