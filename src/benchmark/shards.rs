@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::benchmark::record::{Outcome, Record};
 
@@ -153,10 +153,6 @@ fn certificate(record: &Record) -> Option<&str> {
     }
 }
 
-fn stays(name: &str) -> bool {
-    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
-}
-
 /// What makes two records the same run: instance, solver, budget in bits (an order is all that is asked of it) and seed.
 type Key<'a> = (&'a str, &'a str, u64, u64);
 
@@ -198,7 +194,7 @@ pub fn machines(records: &[Record]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::record::Machine;
+    use crate::benchmark::record::{FORMAT, Machine};
 
     fn record(instance: &str, solver: &str, outcome: Outcome) -> Record {
         Record {

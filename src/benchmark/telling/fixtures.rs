@@ -130,10 +130,10 @@ pub(crate) fn planned_shop(folder: &Path) -> (ClusterView, PlanDocument, Record)
         fee_per_node: UsdPerHour::ZERO,
         restart_cost: RestartCost::ZERO,
     });
-    let name = "shop.json".to_owned();
+    let name = format!("{PLANS}/shop.json");
     std::fs::create_dir_all(folder.join(PLANS)).expect("the folder can be written");
     let text = document.to_text().expect("a plan has finite numbers");
-    std::fs::write(folder.join(PLANS).join(&name), text).expect("the folder can be written");
+    std::fs::write(folder.join(&name), text).expect("the folder can be written");
     let outcome = Solved {
         nodes: planned.nodes.len(),
         unplaced: planned.unplaced.len(),

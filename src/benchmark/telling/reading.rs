@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::benchmark::record::{Outcome, Record};
-use crate::benchmark::shards::{self, MergeError, PLANS, RECORDS};
+use crate::benchmark::shards::{self, MergeError, RECORDS};
 use crate::report::json::{PlanDocument, ReadError};
 
 /// Why runs cannot be told.
@@ -152,7 +152,7 @@ impl Kept {
     pub fn plan(&self) -> Result<Option<PlanDocument>, RunsError> {
         let Outcome::Solved(solved) = &self.record.outcome else { return Ok(None) };
         let Some(name) = &solved.certificate else { return Ok(None) };
-        let path = self.folder.join(PLANS).join(name);
+        let path = self.folder.join(name);
         let bytes = std::fs::read(&path).map_err(|source| RunsError::Unreadable { path: path.clone(), source })?;
         PlanDocument::parse(&bytes).map(Some).map_err(|source| RunsError::Certificate { path, source })
     }

@@ -171,7 +171,7 @@ fn the_best_plan_is_drawn_with_its_pods() {
 #[test]
 fn a_certificate_that_is_missing_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let gone = Solved { certificate: Some("gone.json".to_owned()), ..solved(1.0) };
+    let gone = Solved { certificate: Some("plans/gone.json".to_owned()), ..solved(1.0) };
     write(folder.path(), &[record("a", "supercargo", gone)]);
     let runs = Runs::read(&[folder.path().to_owned()]).expect("a record");
     let problem = report(&runs, &BTreeMap::new()).expect_err("the file is not there").to_string();
