@@ -7,8 +7,9 @@
 //! | [`domain`] | quantities, requirements, taints, instance types, NodePools, pods, plans: plain values |
 //! | [`solver`] | the engine: [`solver::Problem`] → [`solver::Solution`], numbers only |
 //! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
-//! | [`report`] | plans for people and programs: table, Markdown, JSON |
+//! | [`report`] | plans for people and programs: table, Markdown, HTML, JSON |
 //! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes, AWS |
+//! | [`benchmark`] | instances, solvers to compare with, runs and their records |
 //! | [`controllers`] | what runs in a cluster: provisioner, launcher, registrar, ... |
 //! | [`cli`] | arguments, output, exit codes |
 //!
@@ -20,6 +21,8 @@ pub mod solver;
 
 #[cfg(feature = "kube")]
 pub mod adapters;
+#[cfg(feature = "cli")]
+pub mod benchmark;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "controller")]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// Each room with the rooms that it may name.
 const ROOMS: &[(&str, &[&str])] = &[
     ("adapters", &["domain", "planning"]),
-    ("cli", &["adapters", "controllers", "domain", "planning", "report", "solver"]),
+    ("benchmark", &["adapters", "domain", "planning", "report", "solver"]),
+    ("cli", &["adapters", "benchmark", "controllers", "domain", "planning", "report", "solver"]),
     ("controllers", &["adapters", "domain", "planning", "solver"]),
     ("domain", &[]),
     ("planning", &["domain", "solver"]),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bench::BenchArgs;
 use super::catalog::args::{CatalogArgs, Which};
 use super::input::Input;
 use super::instances::InstanceArgs;
@@ -33,6 +34,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Refresh, list, compare and look over catalogs of instance types and prices.
     Catalog(CatalogArgs),
+    /// Instances, runs and reports of the benchmark suite.
+    Bench(BenchArgs),
     /// Print the CustomResourceDefinitions, for `kubectl apply --server-side -f -`; docs/crds.md.
     Crds,
     /// Run in a cluster: buy nodes for pending pods; docs/controller.md.
@@ -221,7 +224,7 @@ pub(super) struct VerifyArgs {
     pub(super) bands: BandsArgs,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
         _ => Err("a share is a number from 0 to below 1, such as 0.001 for 0.1 %".to_owned()),
@@ -230,10 +233,9 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Thousandths.
 fn percent(text: &str) -> Result<u32, String> {
-    match Portion::parse(text) {
-        Some(Portion::PerMille(share)) => Ok(share),
-        _ => Err("a share is a percentage with at most one decimal, such as 25%".to_owned()),
-    }
+    Portion::parse(text)
+        .and_then(Portion::per_mille)
+        .ok_or_else(|| "a share is a percentage with at most one decimal, such as 25%".to_owned())
 }
 
 /// The longest time limit, in seconds: a day.

@@ -9,34 +9,43 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use super::output::say;
 use crate::planning::Planned;
-use crate::solver::compact::{ModelFormat, compact_columns, compact_model_text};
+pub(super) use crate::solver::compact::ModelFormat;
+use crate::solver::compact::{compact_columns, compact_model_text};
 
 /// Larger models take gigabytes, and no solver of today gets anywhere with them.
 const MOST_COLUMNS: usize = 2_000_000;
 
+/// The form that the ending of a file's name stands for.
+///
+/// # Errors
+/// When the ending is neither `.mps` nor `.lp`.
+pub(super) fn format_of(path: &Path) -> Result<ModelFormat, Failure> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("mps") => Ok(ModelFormat::Mps),
+        Some("lp") => Ok(ModelFormat::Lp),
+        _ => Err(Failure::Input(format!("--export {}: the name must end in .mps or .lp", path.display()))),
+    }
+}
+
 /// Writes the model of every tier.
 ///
 /// # Errors
-/// When the ending is neither `.mps` nor `.lp`, a model is too large, or a file cannot be written.
-pub(super) fn write(path: &Path, planned: &Planned) -> Result<(), Failure> {
+/// When a model is too large, or a file cannot be written.
+pub(super) fn write(path: &Path, format: ModelFormat, planned: &Planned) -> Result<(), Failure> {
     let shown = path.display();
-    let format = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("mps") => ModelFormat::Mps,
-        Some("lp") => ModelFormat::Lp,
-        _ => return Err(Failure::Input(format!("--export {shown}: the name must end in .mps or .lp"))),
-    };
     for (at, tier) in planned.tiers.iter().enumerate() {
         let problem = &tier.program.problem;
         let nodes: usize = tier.solution.patterns.iter().map(|pattern| pattern.nodes as usize).sum();
         let columns = compact_columns(problem, nodes);
         if columns > MOST_COLUMNS {
             return Err(Failure::Input(format!(
-                "--export {shown}: the model would have {columns} columns, more than {MOST_COLUMNS}; export fewer pods or allow fewer instance types"
+                "{shown}: the model would have {columns} columns, more than {MOST_COLUMNS}; export fewer pods or allow fewer instance types"
             )));
         }
         let path = of_tier(path, at);
         let text = compact_model_text(problem, format, nodes);
-        std::fs::write(&path, text).map_err(|problem| Failure::Input(format!("--export {}: {problem}", path.display())))?;
+        std::fs::write(&path, text)
+            .map_err(|problem| Failure::Input(format!("{}: cannot be written: {problem}", path.display())))?;
         say(&format!("note: {} is the model with at most {nodes} nodes of each shape ({columns} columns)", path.display()));
     }
     Ok(())

@@ -12,7 +12,6 @@ use crate::adapters::files::{commitments, manifests};
 use crate::domain::annotations;
 use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
-use crate::domain::commitment::Commitments;
 use crate::domain::pod::UnmodelledRule;
 use crate::report::summary::{count, idle_overlays};
 
@@ -36,12 +35,11 @@ impl Input {
         notices.extend(unmodelled(&loaded.cluster));
         let age = place::folder(&args.catalog)?.and_then(|_| old_prices(&catalog));
         let bought = commitments::load(&args.commitments, &catalog.region).map_err(Failure::input)?;
+        bought.count_in(&mut loaded.cluster, &catalog);
         notices.extend(bought.notices);
-        loaded.cluster.node_classes.values_mut().for_each(|class| class.count_reservations(&bought.free));
         notices.extend(uncounted(&loaded.cluster));
         let cluster = ClusterView {
             max_spot_pool_share: args.max_spot_pool_share,
-            commitments: Commitments::new(&bought.commitments, &catalog),
             instance_settings: args.instances.settings()?,
             ..loaded.cluster
         };

@@ -5,6 +5,7 @@
 //! own verifier refuses is never printed. A reader that closes the pipe early is no error.
 
 mod args;
+mod bench;
 mod catalog;
 #[cfg(feature = "controller")]
 mod controller;
@@ -69,6 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Explain(args) => explain::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Catalog(args) => catalog::run(args),
+            Command::Bench(args) => bench::run(args),
             Command::Crds => crds::run(),
             #[cfg(feature = "controller")]
             Command::Controller(args) => controller::run(args),

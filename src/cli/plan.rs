@@ -29,7 +29,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Answer, Failure> {
     price_unmet(&input.cluster, &input.catalog, &model, &args.solve.config(), &clock, &mut planned).map_err(Failure::input)?;
     input.tell();
     if let Some(path) = &args.export {
-        export::write(path, &planned)?;
+        export::write(path, export::format_of(path)?, &planned)?;
     }
     let report = Report {
         cluster: &input.cluster,

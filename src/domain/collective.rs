@@ -37,6 +37,15 @@ impl Portion {
         let share = whole.checked_mul(10)?.checked_add(tenths)?;
         (share <= 1_000).then_some(Self::PerMille(share))
     }
+
+    /// The thousandths; `None` for a number of pods.
+    #[must_use]
+    pub fn per_mille(self) -> Option<u32> {
+        match self {
+            Self::Pods(_) => None,
+            Self::PerMille(share) => Some(share),
+        }
+    }
 }
 
 impl fmt::Display for Portion {

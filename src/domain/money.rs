@@ -10,6 +10,9 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 /// Hours in a month, as AWS quotes monthly prices (365 days x 24 h / 12).
 pub const HOURS_PER_MONTH: i64 = 730;
 
+/// Dollars from here on are no price.
+const MOST_DOLLARS: f64 = 1e9;
+
 /// An amount of United States dollars per hour, in micro-dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UsdPerHour(i64);
@@ -34,6 +37,14 @@ impl UsdPerHour {
     #[must_use]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / 1e6
+    }
+
+    /// The micro-dollars nearest to an amount of dollars per hour, as documents carry it.
+    ///
+    /// `None` for what is no amount: below 0, 10^9 and above, not a number.
+    #[must_use]
+    pub fn from_dollars(dollars: f64) -> Option<Self> {
+        (0.0..MOST_DOLLARS).contains(&dollars).then(|| Self((dollars * 1e6).round() as i64))
     }
 
     /// Parses a decimal such as `0.0416`: no sign, no exponent, at most six decimals (more are accepted if they are zeros).
@@ -145,6 +156,16 @@ mod tests {
             assert_eq!(UsdPerHour::parse_rounded(text).map(UsdPerHour::micros), Some(expected), "{text}");
         }
         assert_eq!(UsdPerHour::parse_rounded("-1"), None);
+    }
+
+    #[test]
+    fn dollars_of_documents_become_the_nearest_micro_dollar() {
+        for (dollars, expected) in [(0.041_6, Some(41_600)), (0.1 + 0.2, Some(300_000)), (0.0, Some(0))] {
+            assert_eq!(UsdPerHour::from_dollars(dollars).map(UsdPerHour::micros), expected, "{dollars}");
+        }
+        for dollars in [-1e-6, 1e9, f64::NAN, f64::INFINITY] {
+            assert_eq!(UsdPerHour::from_dollars(dollars), None, "{dollars}");
+        }
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub(super) struct DealtNode {
     drawn: bool,
 }
 
+impl DealtNode {
+    /// A node that somebody else has dealt; `pods` are ascending.
+    pub(super) fn given(origin: NodeOrigin, load: Load, pods: Vec<usize>) -> Self {
+        Self { origin, load: Arc::new(load), pods, drawn: false }
+    }
+}
+
 /// Deals the pods that the tier saw (by their numbers in the whole cluster) out to its patterns, and sizes each node down to the
 /// cheapest offering that holds it.
 pub(super) fn deal(solved: &SolvedTier, tier: usize, holders: &mut Holders<'_>) -> Vec<DealtNode> {

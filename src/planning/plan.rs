@@ -27,7 +27,7 @@ use crate::planning::spot::Pools;
 use crate::planning::supply::{self, Supply};
 use crate::planning::tier::{self, Effort, SolvedTier};
 use crate::planning::unmet;
-use crate::solver::{Clock, Progress, SolveConfig, SolveError, Stop};
+use crate::solver::{self, Clock, Problem, Progress, Solution, SolveConfig, SolveError, Stop};
 
 /// Why there is no plan at all. A pod that fits nowhere is not an error: [`Plan::unplaced`] lists it with its reasons.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -80,6 +80,9 @@ pub struct Planned {
     pub origins: Vec<NodeOrigin>,
 }
 
+/// What solves the program of a tier: [`solver::solve`], or another method with the same contract.
+pub type Engine<'a> = &'a dyn Fn(&Problem, &SolveConfig, Clock<'_>, &mut dyn FnMut(Progress)) -> Result<Solution, SolveError>;
+
 /// The cheapest nodes for the pods of `cluster`.
 ///
 /// `observer` hears of improvements; what it hears counts the tiers that are already solved.
@@ -94,8 +97,24 @@ pub fn plan(
     clock: Clock<'_>,
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Planned, PlanError> {
+    plan_by(&solver::solve, cluster, catalog, costs, config, clock, observer)
+}
+
+/// [`plan`] with another engine.
+///
+/// # Errors
+/// As [`plan`]; what the engine refuses is passed on.
+pub fn plan_by(
+    engine: Engine<'_>,
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    costs: &CostModel,
+    config: &SolveConfig,
+    clock: Clock<'_>,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Planned, PlanError> {
     if costs.preferences != PreferencePolicy::Respect {
-        return rounds::planned(&Task { cluster, catalog, costs, clock }, config, observer);
+        return rounds::planned(&Task { cluster, catalog, costs, clock, engine }, config, observer);
     }
     let mut respected = Respected::new(cluster);
     let mut left = config.clone();
@@ -106,7 +125,7 @@ pub fn plan(
             deadline: left.deadline.map(|time| clock() + time.saturating_sub(clock()) / 2),
             ..left.clone()
         };
-        let mut made = rounds::planned(&Task { cluster: &respected.cluster, catalog, costs, clock }, &round, observer)?;
+        let mut made = rounds::planned(&Task { cluster: &respected.cluster, catalog, costs, clock, engine }, &round, observer)?;
         if !respected.relax(made.plan.unplaced.iter().map(|left| left.pod)) {
             let nodes = (made.plan.nodes.as_slice(), made.origins.as_slice());
             made.plan.unmet = unmet::preferences(cluster, &made.supply, &made.demand, nodes, &made.plan.existing);
@@ -131,12 +150,13 @@ pub(super) struct Task<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) costs: &'a CostModel,
     pub(super) clock: Clock<'a>,
+    pub(super) engine: Engine<'a>,
 }
 
 /// [`plan`] where preferences are no rules, without the pods of the atomic groups `left_out`, in a program that tells these Spot pools
 /// apart.
 pub(super) fn once(
-    &Task { cluster, catalog, costs, clock }: &Task<'_>,
+    &Task { cluster, catalog, costs, clock, engine }: &Task<'_>,
     config: &SolveConfig,
     observer: &mut dyn FnMut(Progress),
     pools: &Pools,
@@ -150,10 +170,8 @@ pub(super) fn once(
     let demand = Arc::new(demand);
     let mut tiers = Vec::new();
     let (mut existing, mut nodes) = (Vec::new(), Vec::new());
-    let mut effort = Effort { config, clock, observer, cost: 0, bound: 0, work: 0 };
-    let topology_keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
-    let (tied, nobody): (BTreeSet<&str>, BTreeSet<&str>) =
-        (topology_keys.filter(|key| *key != labels::HOSTNAME).collect(), BTreeSet::new());
+    let mut effort = Effort { config, clock, engine, observer, cost: 0, bound: 0, work: 0 };
+    let (tied, nobody) = (tied_keys(cluster), BTreeSet::new());
     let mut now = Interim::new(cluster, &supply, &demand, pools);
     for (at, &weight) in weights.iter().enumerate() {
         let mut left = Leftover { last: at + 1 == weights.len(), ..Leftover::new(&now.supply, &now.demand) };
@@ -196,6 +214,12 @@ pub(super) fn once(
     let mut planned = Planned { plan, tiers, supply, demand, origins };
     planned.plan.unplaced = reasons::unplaced(cluster, &planned, left);
     Ok(planned)
+}
+
+/// The labels that rules between pods are about, but for the names of nodes.
+pub(super) fn tied_keys(cluster: &ClusterView) -> BTreeSet<&str> {
+    let keys = cluster.pods.iter().flat_map(|pod| supply::topology_keys(&pod.spec));
+    keys.filter(|key| *key != labels::HOSTNAME).collect()
 }
 
 /// First-fit over all tiers. What it leaves in a tier beyond what the plan leaves there is counted as left for good.

@@ -199,6 +199,8 @@ impl<'a> Explainer<'a> {
         let bundled = demand.bundles.iter().any(|bundle| bundle.classes.contains(&class));
         if bundled && tiers.iter().any(|tier| tier.program.arrangement.partial) {
             "has to share a node with pods that further rules tie, which is not in the program".to_owned()
+        } else if tiers.is_empty() {
+            "is left, although there is a place for it".to_owned()
         } else if tiers.iter().all(|tier| tier.complete) {
             "has a place, but not one that can be promised in whatever order the pods are bound".to_owned()
         } else {

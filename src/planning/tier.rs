@@ -12,10 +12,11 @@ use crate::domain::money::UsdPerHour;
 use crate::planning::dealing;
 use crate::planning::demand::Demand;
 use crate::planning::interim::Interim;
+use crate::planning::plan::Engine;
 use crate::planning::priority::{Aim, Weights};
 use crate::planning::program::{Leftover, TierProgram, cost_of};
 use crate::planning::supply::Supply;
-use crate::solver::{self, Clock, PatternUse, Progress, Solution, SolveConfig, SolveError};
+use crate::solver::{Clock, PatternUse, Progress, Solution, SolveConfig, SolveError};
 
 /// Thousandths of its share that a tier with limits spends on its first plan; the rest is for choosing the pods, if it leaves any, and
 /// for their bound.
@@ -47,6 +48,7 @@ pub struct SolvedTier {
 pub(super) struct Effort<'a> {
     pub(super) config: &'a SolveConfig,
     pub(super) clock: Clock<'a>,
+    pub(super) engine: Engine<'a>,
     pub(super) observer: &'a mut dyn FnMut(Progress),
     /// Cost and bound of the tiers that are solved already, in micro-dollars per hour, and the work that they took.
     pub(super) cost: i64,
@@ -69,7 +71,7 @@ impl Effort<'_> {
         };
         let (clock, observer, cost, bound) = (self.clock, &mut *self.observer, self.cost, self.bound);
         let since: &(dyn Fn() -> Duration + Sync) = &|| clock().saturating_sub(started);
-        let solution = solver::solve(&program.problem, &budget, since, &mut |progress| {
+        let solution = (self.engine)(&program.problem, &budget, since, &mut |progress| {
             // What a round counts is no dollars.
             if program.arrangement.scarce {
                 return;

@@ -348,13 +348,13 @@ impl PlanDocument {
     /// The fixed fee per node, to the micro-dollar.
     #[must_use]
     pub fn fee_per_node(&self) -> Option<UsdPerHour> {
-        reading::money(self.cost_model.fee_per_node)
+        UsdPerHour::from_dollars(self.cost_model.fee_per_node)
     }
 
     /// What one interruption costs, to the micro-dollar.
     #[must_use]
     pub fn restart_cost(&self) -> Option<RestartCost> {
-        reading::money(self.cost_model.interruption_cost).and_then(|cost| RestartCost::from_micros(cost.micros()))
+        UsdPerHour::from_dollars(self.cost_model.interruption_cost).and_then(|cost| RestartCost::from_micros(cost.micros()))
     }
 }
 

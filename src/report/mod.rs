@@ -1,10 +1,12 @@
-//! Plans and catalogs for people and programs: a table for the terminal, Markdown for a pull request, JSON for everything else.
+//! Plans and catalogs for people and programs: a table for the terminal, Markdown for a pull request, HTML to be read and
+//! printed, JSON for everything else.
 //!
 //! All that is about a plan says the same things, worked out once in [`summary`]: what is bought and for how much, how near that is to the
 //! optimum, what first-fit would have cost, where the prices come from, and which pods are left and why.
 
 pub mod catalog;
 pub mod columns;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod summary;

@@ -157,7 +157,8 @@ pub fn count(number: usize, word: &str) -> String {
 }
 
 /// Share in per cent, with as many decimals as it takes to tell it from zero (three at most).
-fn percent(share: f64) -> String {
+#[must_use]
+pub fn percent(share: f64) -> String {
     let value = share * 100.0;
     if value >= 10.0 {
         format!("{value:.1} %")

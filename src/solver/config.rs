@@ -22,4 +22,15 @@ pub enum SolveError {
     /// The parts of the problem do not fit together.
     #[error(transparent)]
     Problem(#[from] crate::solver::problem::ProblemError),
+    /// The compact model is too large to be solved; [`Rival::Compact`](crate::solver::Rival::Compact) only.
+    #[error("the compact model would have {columns} columns, more than {most}")]
+    TooLarge {
+        /// Columns with as many nodes of each shape as first-fit buys in all.
+        columns: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The solver of the compact model had no packing when its time was over; [`Rival::Compact`](crate::solver::Rival::Compact) only.
+    #[error("no packing of the compact model was found in time")]
+    NothingFound,
 }

@@ -66,17 +66,7 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     control.statistics.shapes = reduced.shapes.len();
     let start = first_fit(reduced, &reduced.start());
     control.statistics.first_fit_at = control.elapsed();
-    let mut usage: BTreeMap<usize, i64> = BTreeMap::new();
-    for &(row, amount) in start.nodes.iter().flat_map(|node| &reduced.shapes[node.shape].usage) {
-        *usage.entry(row).or_default() += amount;
-    }
-    let yardstick = FirstFit {
-        usage: usage.into_iter().collect(),
-        cost: start.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
-        nodes: start.nodes.len() as u64,
-        nodes_at_least_cost: start.nodes.iter().filter(|node| reduced.shapes[node.shape].cost == 1).count() as u64,
-        unplaced: start.unplaced.iter().map(|&n| u64::from(n)).sum(),
-    };
+    let yardstick = yardstick(reduced, &start);
     let mut incumbent = Incumbent { objective: i64::MAX, packing: Packing::default() };
     incumbent.offer(reduced, &start, Stage::FirstFit, control);
     let scarcity = scarcity_of(reduced);
@@ -103,6 +93,21 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     };
     let duals = improve(reduced, control, &mut incumbent, &scarcity, first, unit, &[&start, &greedy]);
     Outcome { packing: incumbent.packing, first_fit: yardstick, duals }
+}
+
+/// What first-fit's packing comes to.
+pub(super) fn yardstick(reduced: &Reduced, packing: &Packing) -> FirstFit {
+    let mut usage: BTreeMap<usize, i64> = BTreeMap::new();
+    for &(row, amount) in packing.nodes.iter().flat_map(|node| &reduced.shapes[node.shape].usage) {
+        *usage.entry(row).or_default() += amount;
+    }
+    FirstFit {
+        usage: usage.into_iter().collect(),
+        cost: packing.nodes.iter().map(|node| reduced.shapes[node.shape].cost).sum(),
+        nodes: packing.nodes.len() as u64,
+        nodes_at_least_cost: packing.nodes.iter().filter(|node| reduced.shapes[node.shape].cost == 1).count() as u64,
+        unplaced: packing.unplaced.iter().map(|&n| u64::from(n)).sum(),
+    }
 }
 
 /// The smallest whole objective that a bound allows.

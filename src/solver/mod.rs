@@ -25,6 +25,7 @@ mod presolve;
 pub mod problem;
 mod relaxation;
 mod restricted_mip;
+mod rivals;
 mod ruled;
 pub mod solution;
 mod variants;
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 pub use config::{SolveConfig, SolveError};
 pub use problem::{Choice, ChoiceRow, Class, NodeRule, Problem, ProblemError, Shape, SideRow};
+pub use rivals::{Rival, solve_as};
 pub use solution::{FirstFit, PatternUse, Progress, Solution, Stage, Statistics, Stop};
 
 /// Time since the start of the solve, as the caller measures it.
@@ -57,11 +59,6 @@ pub fn solve(
     problem.check()?;
     let reduced = presolve::presolve(problem);
     let mut control = control::Control::new(config, clock, observer);
-    let forced: i64 = {
-        let kept: std::collections::BTreeSet<usize> = reduced.class_origin.iter().copied().collect();
-        let left = problem.classes.iter().enumerate().filter(|(class, _)| !kept.contains(class));
-        left.map(|(_, class)| i64::from(class.demand) * class.penalty).sum()
-    };
     let outcome = if reduced.classes() == 0 {
         control.lower_incumbent(0, Stage::FirstFit);
         let packing = packing::Packing::empty(&reduced, reduced.start());
@@ -69,7 +66,7 @@ pub fn solve(
     } else {
         engine::run(&reduced, &mut control)
     };
-    Ok(assemble(problem, &reduced, &outcome, &control, forced))
+    Ok(assemble(problem, &reduced, &outcome, &control))
 }
 
 /// The record of a solve with the penalties of the pods that no shape holds.
@@ -80,14 +77,20 @@ fn with_forced(mut statistics: Statistics, forced: i64) -> Statistics {
     statistics
 }
 
+/// The penalties of the pods that no shape holds.
+fn forced_penalties(problem: &Problem, reduced: &presolve::Reduced) -> i64 {
+    let left = problem.classes.iter().enumerate().filter(|(class, _)| reduced.class_origin.binary_search(class).is_err());
+    left.map(|(_, class)| i64::from(class.demand) * class.penalty).sum()
+}
+
 /// Translates the engine's answer into the indices of the problem.
 fn assemble(
     problem: &Problem,
     reduced: &presolve::Reduced,
     outcome: &engine::Outcome,
     control: &control::Control<'_>,
-    forced: i64,
 ) -> Solution {
+    let forced = forced_penalties(problem, reduced);
     let mut alike: BTreeMap<(usize, Vec<(usize, u32)>), u32> = BTreeMap::new();
     let parts = variants::parts(&outcome.packing, reduced);
     for (number, node) in outcome.packing.nodes.iter().enumerate() {

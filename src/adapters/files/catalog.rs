@@ -5,6 +5,7 @@
 //! be known, and whatever is not as it should be is one error with its place and its mend. [`inspect`] alone reads on past a price
 //! that cannot be, to name them all.
 
+mod excerpt;
 mod faults;
 mod instance_types;
 mod list_prices;
@@ -26,6 +27,7 @@ use crate::adapters::files::catalog::properties::Properties;
 use crate::adapters::files::catalog::table::Table;
 use crate::domain::catalog::{Catalog, Provenance};
 
+pub use crate::adapters::files::catalog::excerpt::only_types;
 pub use crate::adapters::files::catalog::list_prices::{ListPrices, list_prices};
 pub use crate::adapters::files::catalog::publishing::{PublishError, publish};
 
@@ -36,7 +38,7 @@ const OFFERINGS: &str = "offerings.csv";
 const SPOT: &str = "spot.csv";
 
 /// The files of a catalog.
-const FILES: [&str; 5] = [PROPERTIES, EBS, INSTANCE_TYPES, OFFERINGS, SPOT];
+pub const FILES: [&str; 5] = [PROPERTIES, EBS, INSTANCE_TYPES, OFFERINGS, SPOT];
 
 /// A file of a catalog has a few hundred KiB; one above this is something else, and is not read.
 const LARGEST_FILE: u64 = 32 << 20;
@@ -151,12 +153,43 @@ pub fn inspect(path: &Path) -> Result<(Catalog, Vec<CatalogError>), CatalogError
 }
 
 fn read_with(path: &Path, faults: &mut Faults) -> Result<Catalog, CatalogError> {
+    let files = load_all(path)?;
+    parse(&files.each_ref().map(|(label, text)| (label.as_str(), text.as_str())), faults)
+}
+
+/// The texts of the files in the folder `path`, by their names in [`FILES`].
+///
+/// # Errors
+/// A file that cannot be read or is above 32 MiB.
+pub fn texts(path: &Path) -> Result<BTreeMap<String, String>, CatalogError> {
+    let texts = load_all(path)?.into_iter().map(|(_, text)| text);
+    Ok(FILES.into_iter().map(str::to_owned).zip(texts).collect())
+}
+
+/// The catalog whose files have these names and texts; errors call them by their names.
+///
+/// # Errors
+/// A file of [`FILES`] that is missing or breaks the schema, or a file too many; the first one found.
+pub fn from_texts(texts: &BTreeMap<String, String>) -> Result<Catalog, CatalogError> {
+    if let Some(unknown) = texts.keys().find(|name| !FILES.contains(&name.as_str())) {
+        let mend = format!("leave it out; a catalog has {}", FILES.join(", "));
+        return Err(CatalogError::file(unknown, "is no file of a catalog", &mend));
+    }
+    let text = |name: &'static str| match texts.get(name) {
+        Some(text) => Ok((name, text.as_str())),
+        None => Err(CatalogError::file(name, "is missing", &format!("a catalog has {}", FILES.join(", ")))),
+    };
+    let files = [text(PROPERTIES)?, text(EBS)?, text(INSTANCE_TYPES)?, text(OFFERINGS)?, text(SPOT)?];
+    parse(&files, &mut Faults::Refused)
+}
+
+/// How errors name the files in the folder `path`, and their texts, in the order of [`FILES`].
+fn load_all(path: &Path) -> Result<[(String, String); 5], CatalogError> {
     // Publishing swaps a link. Followed once, it leads to five files of one catalog, whatever is published meanwhile.
     let followed = if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) };
     let folder = followed.map_err(|source| CatalogError::Unreadable { path: path.to_owned(), source })?;
     let load = |name| load(&folder.join(name));
-    let files = [load(PROPERTIES)?, load(EBS)?, load(INSTANCE_TYPES)?, load(OFFERINGS)?, load(SPOT)?];
-    parse(&files.each_ref().map(|(label, text)| (label.as_str(), text.as_str())), faults)
+    Ok([load(PROPERTIES)?, load(EBS)?, load(INSTANCE_TYPES)?, load(OFFERINGS)?, load(SPOT)?])
 }
 
 /// How errors name the file, and its text.

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::domain::commitment::{Commitment, Covers, Rates};
+use crate::domain::catalog::Catalog;
+use crate::domain::cluster::ClusterView;
+use crate::domain::commitment::{Commitment, Commitments, Covers, Rates};
 use crate::domain::money::UsdPerHour;
 
 mod aws;
@@ -53,6 +55,14 @@ pub struct Loaded {
     pub free: BTreeMap<String, u32>,
     /// What was left out and why, sentences without a full stop.
     pub notices: Vec<String>,
+}
+
+impl Loaded {
+    /// Makes them part of `cluster`, which buys from `catalog`.
+    pub fn count_in(&self, cluster: &mut ClusterView, catalog: &Catalog) {
+        cluster.node_classes.values_mut().for_each(|class| class.count_reservations(&self.free));
+        cluster.commitments = Commitments::new(&self.commitments, catalog);
+    }
 }
 
 /// Which kind of Savings Plan.
@@ -109,8 +119,7 @@ impl At<'_> {
 /// # Errors
 /// The first file that cannot be read or says something that cannot be; a Savings Plan of which no file knows the commitment or the rates.
 pub fn load(files: &[PathBuf], region: &str) -> Result<Loaded, CommitmentError> {
-    let mut collected =
-        Collected { region, plans: BTreeMap::new(), reserved: BTreeMap::new(), free: BTreeMap::new(), notices: Vec::new() };
+    let mut collected = Collected::new(region);
     for file in files {
         let at = At { file, place: "" };
         let text = match std::fs::read_to_string(file) {
@@ -124,17 +133,38 @@ pub fn load(files: &[PathBuf], region: &str) -> Result<Loaded, CommitmentError> 
             _ => return at.fail("is of no kind that is known", "give a file that ends in .yaml, .json or .csv"),
         }
     }
-    let mut made: Vec<Commitment> = collected.reserved.into_values().collect();
-    for (id, parts) in collected.plans {
-        if made.iter().any(|reserved| reserved.id == id) {
-            let place = format!("Savings Plan {id}");
-            return At { file: &parts.file, place: &place }
-                .fail("Reserved Instances have the same id", "give one of them another id");
-        }
-        made.push(parts.whole(id)?);
+    collected.whole()
+}
+
+/// The commitments that `text` names, in the project's own form; errors call it `name`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(name: &str, text: &str, region: &str) -> Result<Loaded, CommitmentError> {
+    let mut collected = Collected::new(region);
+    own::read(At { file: Path::new(name), place: "" }, text, &mut collected)?;
+    collected.whole()
+}
+
+impl<'a> Collected<'a> {
+    fn new(region: &'a str) -> Self {
+        Self { region, plans: BTreeMap::new(), reserved: BTreeMap::new(), free: BTreeMap::new(), notices: Vec::new() }
     }
-    made.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Loaded { commitments: made, free: collected.free, notices: collected.notices })
+
+    /// Everything, if every commitment is known as a whole.
+    fn whole(self) -> Result<Loaded, CommitmentError> {
+        let mut made: Vec<Commitment> = self.reserved.into_values().collect();
+        for (id, parts) in self.plans {
+            if made.iter().any(|reserved| reserved.id == id) {
+                let place = format!("Savings Plan {id}");
+                return At { file: &parts.file, place: &place }
+                    .fail("Reserved Instances have the same id", "give one of them another id");
+            }
+            made.push(parts.whole(id)?);
+        }
+        made.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(Loaded { commitments: made, free: self.free, notices: self.notices })
+    }
 }
 
 impl Collected<'_> {

@@ -13,9 +13,6 @@ use crate::domain::plan::{
 use crate::domain::quantity::Quantity;
 use crate::domain::resources::Resources;
 
-/// Dollars above this are no price.
-const MOST_DOLLARS: f64 = 1e9;
-
 /// Why a text is no plan for a cluster.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,11 +38,6 @@ pub enum ReadError {
 
 fn fail<T>(field: impl Into<String>, problem: impl Into<String>) -> Result<T, ReadError> {
     Err(ReadError::Field { field: field.into(), problem: problem.into() })
-}
-
-/// The micro-dollars nearest to an amount of dollars; `None` for what is no price.
-pub(super) fn money(dollars: f64) -> Option<UsdPerHour> {
-    (0.0..MOST_DOLLARS).contains(&dollars).then(|| UsdPerHour::from_micros((dollars * 1e6).round() as i64))
 }
 
 impl PlanDocument {
@@ -186,7 +178,7 @@ impl PlanDocument {
 }
 
 fn amount(field: &str, dollars: f64) -> Result<UsdPerHour, ReadError> {
-    money(dollars).map_or_else(|| fail(field, format!("{dollars} is not an amount of dollars per hour")), Ok)
+    UsdPerHour::from_dollars(dollars).map_or_else(|| fail(field, format!("{dollars} is not an amount of dollars per hour")), Ok)
 }
 
 fn candidate(at: &str, one: &CandidateDocument) -> Result<Candidate, ReadError> {

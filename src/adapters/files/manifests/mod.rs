@@ -15,7 +15,7 @@ mod untyped;
 pub use crate::adapters::kube::cluster_view::{InputError, InputErrors, Loaded};
 pub use source::Source;
 
-use crate::adapters::kube::cluster_view::assemble;
+use crate::adapters::kube::cluster_view::assemble::assemble;
 use crate::adapters::kube::cluster_view::error::MAX_ERRORS;
 use crate::adapters::kube::cluster_view::objects::Objects;
 
@@ -24,7 +24,21 @@ use crate::adapters::kube::cluster_view::objects::Objects;
 /// # Errors
 /// Everything that is wrong, up to 20 errors; never an empty list.
 pub fn load(sources: &[Source]) -> Result<Loaded, InputErrors> {
-    let mut objects = Objects::default();
+    Ok(assemble(read(sources, Objects::default())?)?)
+}
+
+/// The objects in `sources` that nodes depend on, as they are, in order. Lists are taken apart; kinds that are not used are left out.
+///
+/// # Errors
+/// As [`load`].
+pub fn objects(sources: &[Source]) -> Result<Vec<serde_json::Value>, InputErrors> {
+    let mut keeping = Objects::default();
+    keeping.kept = Some(Vec::new());
+    Ok(read(sources, keeping)?.kept.unwrap_or_default())
+}
+
+/// Reads everything in `sources` into `objects`.
+fn read(sources: &[Source], mut objects: Objects) -> Result<Objects, InputErrors> {
     for source in sources {
         if objects.errors.len() >= MAX_ERRORS {
             break;
@@ -36,5 +50,5 @@ pub fn load(sources: &[Source]) -> Result<Loaded, InputErrors> {
         objects.errors.truncate(MAX_ERRORS);
         return Err(InputErrors(objects.errors));
     }
-    Ok(assemble::assemble(objects)?)
+    Ok(objects)
 }

@@ -211,7 +211,12 @@ impl Objects {
     fn typed<'f, T: DeserializeOwned>(&mut self, object: &Value, place: Place<'f>) -> Result<(Identity<'f>, T), Box<InputError>> {
         let identity = self.identify(object, place)?;
         match T::deserialize(object) {
-            Ok(typed) => Ok((identity, typed)),
+            Ok(typed) => {
+                if let Some(kept) = &mut self.kept {
+                    kept.push(object.clone());
+                }
+                Ok((identity, typed))
+            }
             // Once more, slowly, for the path.
             Err(_) => match serde_path_to_error::deserialize::<_, T>(object) {
                 Ok(typed) => Ok((identity, typed)),

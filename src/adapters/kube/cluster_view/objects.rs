@@ -94,6 +94,8 @@ pub(in crate::adapters) struct Objects {
     pub left_out: LeftOut,
     /// What is wrong, in input order.
     pub errors: Vec<InputError>,
+    /// The objects that count as they were read, in input order, where somebody wants them.
+    pub kept: Option<Vec<serde_json::Value>>,
     templates: BTreeSet<Arc<PodTemplate>>,
     /// How often each object occurs, and the file of the last.
     pub seen: BTreeMap<String, (usize, String)>,
