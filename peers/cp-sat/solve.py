@@ -11,6 +11,7 @@
 every plan then, and is left out otherwise.
 """
 
+import os
 import time
 from importlib.metadata import version
 from typing import Any
@@ -20,8 +21,10 @@ from ortools.sat.python import cp_model
 from supercargo_peer import bins, greedy
 from supercargo_peer.protocol import CannotState, NothingFound, Plan, respond
 
-# Variables of the largest model: beyond it, presolve alone takes longer than any budget.
-_MOST_VARIABLES = 150_000
+# Variables of the largest model: beyond it, presolve takes longer than the budgets of the tracks.
+_MOST_VARIABLES = 20_000
+# Workers: with fewer CP-SAT leaves out those that find bounds, also on machines with fewer cores.
+_LEAST_WORKERS = 8
 # Nodes beyond those of the first plan, where not all can be had.
 _SPARE_NODES = 1.25
 
@@ -76,6 +79,9 @@ def solve(request: dict[str, Any]) -> Plan:
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = max(request["budgetSeconds"] - (time.monotonic() - start), 0.01)
     solver.parameters.random_seed = request["seed"] % 2**31
+    solver.parameters.num_workers = max(_LEAST_WORKERS, os.cpu_count() or 1)
+    # The linear relaxation is what the bound comes from.
+    solver.parameters.linearization_level = 2
 
     def note_bound(bound: float) -> None:
         best = min(point["cost"] for point in trajectory if point["cost"] is not None)
@@ -94,7 +100,7 @@ def solve(request: dict[str, Any]) -> Plan:
         nodes = [of.node(of.bins[node.bin], sorted(node.counts.items()), next_pod) for node in first]
     nodes = [node for node in nodes if node["pods"]]
     known = bounded and status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.UNKNOWN)
-    bound = max(solver.best_objective_bound, 0.0) / 1e6 if known else None
+    bound = solver.best_objective_bound / 1e6 if known and solver.best_objective_bound > 0 else None
     return Plan(nodes, time.monotonic() - start, bound, found_first, trajectory)
 
 

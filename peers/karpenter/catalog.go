@@ -295,7 +295,8 @@ func (c *catalog) instanceTypes(class *v1.EC2NodeClass) ([]*cloudprovider.Instan
 	class = class.DeepCopy()
 	if len(class.Status.Subnets) == 0 { // a class that no controller has seen: a subnet in every zone
 		for _, zone := range c.zones {
-			class.Status.Subnets = append(class.Status.Subnets, v1.Subnet{ID: "subnet-" + zone, Zone: zone})
+			// The provider tells zones apart by their IDs, which no catalog has.
+			class.Status.Subnets = append(class.Status.Subnets, v1.Subnet{ID: "subnet-" + zone, Zone: zone, ZoneID: "id-" + zone})
 		}
 	}
 	zoneIDs := map[string]string{}

@@ -53,18 +53,15 @@ func respond() (*answer, error) {
 
 // version names the modules that this was built with.
 func version() string {
-	made := []string{"karpenter"}
-	build, _ := debug.ReadBuildInfo()
-	for _, module := range build.Deps {
-		if module.Replace != nil {
-			module = module.Replace
-		}
-		switch module.Path {
-		case "sigs.k8s.io/karpenter":
-			made = append(made, strings.TrimPrefix(module.Version, "v"))
-		case "github.com/aws/karpenter-provider-aws":
-			made = append(made, "with the AWS provider", strings.TrimPrefix(module.Version, "v"))
+	versions := map[string]string{}
+	if build, known := debug.ReadBuildInfo(); known {
+		for _, module := range build.Deps {
+			versions[module.Path] = module.Version
+			if module.Replace != nil {
+				versions[module.Path] = module.Replace.Version
+			}
 		}
 	}
-	return strings.Join(made, " ")
+	core, provider := versions["sigs.k8s.io/karpenter"], versions["github.com/aws/karpenter-provider-aws"]
+	return fmt.Sprintf("karpenter %s with the AWS provider %s", strings.TrimPrefix(core, "v"), strings.TrimPrefix(provider, "v"))
 }
