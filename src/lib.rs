@@ -7,7 +7,7 @@
 //! | [`domain`] | quantities, requirements, taints, instance types, NodePools, pods, plans: plain values |
 //! | [`solver`] | the engine: [`solver::Problem`] → [`solver::Solution`], numbers only |
 //! | [`planning`] | the bridge: pods and NodePools → Problem, Solution → [`domain::plan::Plan`], and the verifier |
-//! | [`report`] | plans for people and programs: table, Markdown, JSON |
+//! | [`report`] | plans for people and programs: table, Markdown, HTML, JSON |
 //! | [`adapters`] | all input and output: manifests, catalog files, Kubernetes, AWS |
 //! | [`benchmark`] | instances, solvers to compare with, runs and their records |
 //! | [`controllers`] | what runs in a cluster: provisioner, launcher, registrar, ... |

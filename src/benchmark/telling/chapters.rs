@@ -79,7 +79,7 @@ impl Teller<'_> {
     }
 
     fn versions(&self, solver: &str) -> String {
-        let of_solver = self.runs.records().filter(|record| record.solver == solver && record.solver_version != "");
+        let of_solver = self.runs.records().filter(|record| record.solver == solver && !record.solver_version.is_empty());
         let versions: BTreeSet<&str> = of_solver.map(|record| record.solver_version.as_str()).collect();
         let versions: Vec<&str> = versions.into_iter().collect();
         let named = if versions.is_empty() { "version unknown".to_owned() } else { versions.join(", ") };
@@ -306,7 +306,7 @@ impl Teller<'_> {
                     if self.seeds == Seeds::Several {
                         row.push(Cell::number(seed.to_string(), *seed as f64));
                     }
-                    row.extend(figures(&scored));
+                    row.extend(cells(&scored));
                     rows.push(row);
                 }
             }
@@ -371,7 +371,7 @@ fn best_words(reference: &Reference) -> String {
 }
 
 /// Outcome and figures of a run.
-fn figures(scored: &Scored<'_>) -> Vec<Cell> {
+fn cells(scored: &Scored<'_>) -> Vec<Cell> {
     let outcome = match scored.verdict {
         Verdict::Plan(_) if scored.proven => Cell::words("proven optimal"),
         Verdict::Plan(plan) => Cell::words(plan.stopped_by.clone()),

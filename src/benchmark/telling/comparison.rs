@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::benchmark::record::{Record, Solved};
 use crate::benchmark::telling::reading::{Key, Runs};
-use crate::benchmark::telling::results::{Quality, Verdict, amount};
+use crate::benchmark::telling::results::{Quality, Verdict};
 use crate::benchmark::telling::statistics::geometric_mean;
 use crate::benchmark::telling::wording::{Seeds, case, times};
 use crate::report::html::table::{Cell, Column, Table};

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crate::adapters::files::catalog;
 use crate::adapters::files::manifests;
+use crate::benchmark::instance::COSTS;
 use crate::benchmark::protocol::Point;
 use crate::benchmark::record::{FORMAT, Machine, Outcome, Record, Solved};
 use crate::benchmark::shards::{PLANS, RECORDS};
 use crate::benchmark::telling::reading::Kept;
 use crate::domain::cluster::ClusterView;
-use crate::domain::interruption::{InterruptionCosts, RestartCost};
+use crate::domain::interruption::RestartCost;
 use crate::domain::money::UsdPerHour;
-use crate::planning::{CostModel, PreferencePolicy, plan};
+use crate::planning::plan;
 use crate::report::Report;
 use crate::report::json::PlanDocument;
 use crate::solver::SolveConfig;
@@ -116,15 +117,9 @@ pub(crate) fn planned_shop(folder: &Path) -> (ClusterView, PlanDocument, Record)
     let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/shop/services.yaml");
     let cluster = manifests::load(&[manifests::Source::Path(manifests)]).expect("the example is valid").cluster;
     let catalog = catalog::embedded().expect("the embedded catalog is valid");
-    let model = CostModel {
-        volumes: false,
-        fee_per_node: UsdPerHour::ZERO,
-        interruptions: InterruptionCosts::NONE,
-        preferences: PreferencePolicy::Ignore,
-    };
     let config = SolveConfig { gap: 0.01, work_limit: Some(200_000), deadline: None, seed: 1 };
     let planned =
-        plan(&cluster, &catalog, &model, &config, &|| Duration::ZERO, &mut |_| ()).expect("the example has a plan").plan;
+        plan(&cluster, &catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| ()).expect("the example has a plan").plan;
     let document = PlanDocument::new(&Report {
         cluster: &cluster,
         catalog: &catalog,

@@ -50,7 +50,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 pub fn performance_profile(ratios: &[Option<f64>]) -> Vec<(f64, f64)> {
     let mut solved: Vec<f64> = ratios.iter().copied().flatten().collect();
     solved.sort_by(f64::total_cmp);
-    let mut steps = vec![(1.0, 0.0)];
+    let mut steps: Vec<(f64, f64)> = vec![(1.0, 0.0)];
     for (place, ratio) in solved.iter().enumerate() {
         let share = (place + 1) as f64 / ratios.len() as f64;
         match steps.last_mut() {

@@ -4,8 +4,10 @@
 //! and wraps on a phone. The colours keep a contrast of 3 to 1 on white and on the dark page.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 
 const WIDTH: u32 = 720;
@@ -112,15 +114,12 @@ impl LineChart {
 
     fn draw(&self, text: &mut String) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
         let root = SVGBackend::with_string(text, (WIDTH, HEIGHT)).into_drawing_area();
-        let (left, right) = self.x.bounds();
-        let (low, high) = self.y.bounds();
-        let (across, up) = (self.x.ticks(), self.y.ticks());
         let mut chart = ChartBuilder::on(&root)
             .margin(10)
             .margin_right(24)
             .x_label_area_size(48)
             .y_label_area_size(76)
-            .build_cartesian_2d((left..right).with_key_points(across), (low..high).with_key_points(up))?;
+            .build_cartesian_2d(Places::of(&self.x), Places::of(&self.y))?;
         let font = (FONT, FONT_SIZE).into_font().color(&GREY);
         chart
             .configure_mesh()
@@ -138,9 +137,7 @@ impl LineChart {
             let corners = self.corners(line);
             chart.draw_series(std::iter::once(PathElement::new(corners, colour(line.style).stroke_width(line.width))))?;
         }
-        root.present()?;
-        drop(chart);
-        Ok(())
+        root.present()
     }
 
     /// The line as a path in the coordinates of the axes: across, then up or down.
@@ -194,7 +191,7 @@ impl Axis {
             Scale::Logarithmic => 10_f64.powf(place),
         };
         let step = even_step(self.range.1 - self.range.0);
-        let finest = if self.scale == Scale::Linear { step } else { value };
+        let finest = if self.scale == Scale::Linear { step } else { value.min(step) };
         // As many decimals as it takes to tell two labels apart.
         let decimals = (-finest.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
         let text = format!("{value:.decimals$}");
@@ -202,11 +199,42 @@ impl Axis {
     }
 }
 
+/// The places of an axis as plotters asks for them, with ticks of our own.
+struct Places {
+    ends: (f64, f64),
+    ticks: Vec<f64>,
+}
+
+impl Places {
+    fn of(axis: &Axis) -> Self {
+        Self { ends: axis.bounds(), ticks: axis.ticks() }
+    }
+}
+
+impl Ranged for Places {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (place - self.ends.0) / (self.ends.1 - self.ends.0);
+        from + (share * f64::from(to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        // Only the ticks with a label: no finer grid.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.ticks.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.ends.0..self.ends.1
+    }
+}
+
 /// 1, 2 or 5 times a power of ten, about a sixth of `wide`.
 fn even_step(wide: f64) -> f64 {
     let rough = (wide / 6.0).max(1e-9);
     let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough * (1.0 - 1e-9)).unwrap_or(10.0 * power)
 }
 
 /// Multiples of an even step within a range above 0.

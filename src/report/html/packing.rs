@@ -37,7 +37,7 @@ pub struct Packing {
 }
 
 /// Nodes that are alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// How many.
     pub nodes: usize,
@@ -90,25 +90,21 @@ impl Packing {
             };
             Some(loads.into_iter().map(load).collect())
         };
-        let mut alike: BTreeMap<(String, String, UsdPerHour, Vec<Load>, Resources, Resources), usize> = BTreeMap::new();
+        let mut alike: BTreeMap<Kind, usize> = BTreeMap::new();
         for node in &plan.nodes {
             let together = || vec![Load { workload: None, pods: node.pods.len(), requests: resources(&node.requests) }];
-            let loads = owners(node).unwrap_or_else(together);
-            let place = format!("{}, {}, {}", node.nodepool, node.zone, node.capacity_type);
-            let cost = UsdPerHour::from_dollars(node.cost).unwrap_or_default();
-            let (daemons, allocatable) = (resources(&node.daemons), resources(&node.allocatable));
-            *alike.entry((node.instance_type.clone(), place, cost, loads, daemons, allocatable)).or_default() += 1;
+            let one = Kind {
+                nodes: 1,
+                instance_type: node.instance_type.clone(),
+                place: format!("{}, {}, {}", node.nodepool, node.zone, node.capacity_type),
+                cost: UsdPerHour::from_dollars(node.cost).unwrap_or_default(),
+                daemons: resources(&node.daemons),
+                allocatable: resources(&node.allocatable),
+                loads: owners(node).unwrap_or_else(together),
+            };
+            *alike.entry(one).or_default() += 1;
         }
-        let kind = |((instance_type, place, cost, loads, daemons, allocatable), nodes)| Kind {
-            nodes,
-            instance_type,
-            place,
-            cost,
-            daemons,
-            allocatable,
-            loads,
-        };
-        let mut kinds: Vec<Kind> = alike.into_iter().map(kind).collect();
+        let mut kinds: Vec<Kind> = alike.into_iter().map(|(one, nodes)| Kind { nodes, ..one }).collect();
         // The sort is stable: kinds of one price keep their order.
         kinds.sort_by_key(|kind| std::cmp::Reverse(kind.total()));
         Self { kinds }

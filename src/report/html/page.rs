@@ -35,7 +35,7 @@ pub fn page(title: &str, contents: &Markup) -> String {
 pub fn anchor(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let mut made = String::new();
-    for c in text.chars().map(plain).filter(|c| c.is_ascii()) {
+    for c in text.chars().map(plain) {
         if c != '-' || !made.ends_with('-') {
             made.push(c);
         }
