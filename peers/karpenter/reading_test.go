@@ -143,6 +143,21 @@ func TestPodsComeFromTheirWorkloadOrAreThere(t *testing.T) {
 	}
 }
 
+func TestNodesOfClaimsThatAreDeletedAreNoPlaces(t *testing.T) {
+	read, err := readCluster(ask(
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"providerID": "aws:///us-east-1a/i-1"}}`,
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "m"}, "spec": {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]}}`,
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "stays"}, "spec": {}}`,
+		`{"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": {"name": "c", "deletionTimestamp": "2026-11-24T00:00:00Z"},
+			"status": {"providerID": "aws:///us-east-1a/i-1"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(read.nodes) != 1 || read.nodes[0].Name != "stays" {
+		t.Errorf("%v", read.nodes)
+	}
+}
+
 func TestUIDsFollowTheSeed(t *testing.T) {
 	uids := func(seed int64) string {
 		asked := ask()

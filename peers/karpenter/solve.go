@@ -146,10 +146,9 @@ func solve(c *cluster, sold *catalog, budget time.Duration) (*answer, error) {
 	slices.SortFunc(made.Existing, func(a, b usedNode) int { return strings.Compare(a.Node, b.Node) })
 	if len(made.Nodes)+len(made.Existing) == 0 && len(pending) > 0 {
 		made.Status, made.Reason = "nothingFound", "no pod has a place"
-		for _, err := range results.PodErrors {
-			made.Reason += ": " + err.Error()
-			break
-		}
+	}
+	if first := slices.IndexFunc(pending, func(pod *corev1.Pod) bool { return results.PodErrors[pod] != nil }); first >= 0 {
+		fmt.Fprintf(os.Stderr, "%d pods are left, the first of them: %v\n", len(results.PodErrors), results.PodErrors[pending[first]])
 	}
 	return made, nil
 }

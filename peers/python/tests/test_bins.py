@@ -31,7 +31,8 @@ def deployment(name: str, pods: int, cpu: str, **spec: Any) -> dict[str, Any]:
 
 def pool(**spec: Any) -> dict[str, Any]:
     requirements = [{"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]}]
-    node = {"nodeClassRef": {"name": "default"}, "requirements": requirements}
+    node_class = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}
+    node = {"nodeClassRef": node_class, "requirements": requirements}
     return {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "default"}, "spec": {"template": {"spec": node}, **spec}}
 
 
