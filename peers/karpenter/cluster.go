@@ -42,6 +42,8 @@ type objects struct {
 	claims    map[types.NamespacedName]bool
 	// Nodes of NodeClaims that are being deleted, by name or provider ID.
 	left map[string]bool
+	// Name of the default StorageClass, which the API server fills in.
+	defaultClass *string
 }
 
 type workload struct{ kind, namespace, name string }
@@ -193,11 +195,17 @@ func (o *objects) add(raw json.RawMessage) error {
 		if claim, err = keep[corev1.PersistentVolumeClaim](o, raw); err == nil {
 			claim.Namespace = namespaceOr(claim.Namespace)
 			o.claims[client.ObjectKeyFromObject(claim)] = true
+			if claim.Spec.VolumeName != "" { // the controller of volumes leaves this sign
+				metav1.SetMetaDataAnnotation(&claim.ObjectMeta, "pv.kubernetes.io/bind-completed", "yes")
+			}
 		}
 	case kind == "PersistentVolume":
 		_, err = keep[corev1.PersistentVolume](o, raw)
 	case kind == "StorageClass":
-		_, err = keep[storagev1.StorageClass](o, raw)
+		var class *storagev1.StorageClass
+		if class, err = keep[storagev1.StorageClass](o, raw); err == nil && class.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" {
+			o.defaultClass = &class.Name
+		}
 	case kind == "CSINode":
 		_, err = keep[storagev1.CSINode](o, raw)
 	case kind == "Namespace":
@@ -283,6 +291,11 @@ func (o *objects) place(asked *request) error {
 	o.nodes = slices.DeleteFunc(o.nodes, func(node *corev1.Node) bool {
 		return o.left[node.Name] || (node.Spec.ProviderID != "" && o.left[node.Spec.ProviderID])
 	})
+	for _, object := range o.stored {
+		if claim, is := object.(*corev1.PersistentVolumeClaim); is && claim.Spec.StorageClassName == nil {
+			claim.Spec.StorageClassName = o.defaultClass
+		}
+	}
 	standing := map[string]bool{}
 	for _, node := range o.nodes {
 		standing[node.Name] = true

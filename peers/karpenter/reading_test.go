@@ -190,6 +190,26 @@ func TestStatefulSetsBringTheirClaims(t *testing.T) {
 	}
 }
 
+func TestClaimsHaveWhatAClusterWouldGiveThem(t *testing.T) {
+	read, err := readCluster(ask(
+		`{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3",
+			"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}`,
+		`{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "open"}, "spec": {}}`,
+		`{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "bound"}, "spec": {"volumeName": "v", "storageClassName": ""}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range read.stored {
+		claim, is := object.(*corev1.PersistentVolumeClaim)
+		switch {
+		case is && claim.Name == "open" && *claim.Spec.StorageClassName != "gp3":
+			t.Errorf("%+v", claim.Spec)
+		case is && claim.Name == "bound" && (claim.Annotations["pv.kubernetes.io/bind-completed"] == "" || *claim.Spec.StorageClassName != ""):
+			t.Errorf("%+v", claim)
+		}
+	}
+}
+
 func TestWhatKarpenterDoesNotKnowIsNamed(t *testing.T) {
 	for what, change := range map[string]func(*request){
 		"Reserved Instances": func(r *request) { r.Instance.Commitments = json.RawMessage(`{}`) },

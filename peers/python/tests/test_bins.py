@@ -33,7 +33,12 @@ def pool(**spec: Any) -> dict[str, Any]:
     requirements = [{"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]}]
     node_class = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}
     node = {"nodeClassRef": node_class, "requirements": requirements}
-    return {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "default"}, "spec": {"template": {"spec": node}, **spec}}
+    return {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodePool",
+        "metadata": {"name": "default"},
+        "spec": {"template": {"spec": node}, **spec},
+    }
 
 
 def request(*objects: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +116,10 @@ class Reading(unittest.TestCase):
         node = {"kind": "Node", "metadata": {"name": "n"}}
         for what, objects in (
             ("atomic-group", [annotated]),
-            ("topology.kubernetes.io/zone", [deployment("a", 1, "1", topologySpreadConstraints=spread("topology.kubernetes.io/zone", "a"))]),
+            (
+                "topology.kubernetes.io/zone",
+                [deployment("a", 1, "1", topologySpreadConstraints=spread("topology.kubernetes.io/zone", "a"))],
+            ),
             ("preferences", [deployment("a", 1, "1", affinity=preferred)]),
             ("volumes", [deployment("a", 1, "1", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}])]),
             ("the label team", [several]),
