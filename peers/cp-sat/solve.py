@@ -17,7 +17,6 @@ from importlib.metadata import version
 from typing import Any
 
 from ortools.sat.python import cp_model
-
 from supercargo_peer import bins, greedy
 from supercargo_peer.protocol import CannotState, NothingFound, Plan, respond
 
@@ -92,9 +91,10 @@ def solve(request: dict[str, Any]) -> Plan:
     status = solver.solve(model, _Progress(start, trajectory, bounded))
     next_pod = [0] * len(of.classes)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) and solver.objective_value <= cost:
-        chosen = [(slot, number) for slot in range(slots) for number in range(len(of.bins)) if solver.boolean_value(kinds[slot][number])]
+        bought = [(slot, number) for slot in range(slots) for number in range(len(of.bins)) if solver.boolean_value(kinds[slot][number])]
         nodes = [
-            of.node(of.bins[number], [(at, solver.value(count)) for at, count in enumerate(counts[slot])], next_pod) for slot, number in chosen
+            of.node(of.bins[number], [(at, solver.value(count)) for at, count in enumerate(counts[slot])], next_pod)
+            for slot, number in bought
         ]
     else:
         nodes = [of.node(of.bins[node.bin], sorted(node.counts.items()), next_pod) for node in first]
@@ -132,7 +132,10 @@ def _model(of: bins.Bins, slots: int) -> tuple[cp_model.CpModel, list[list[cp_mo
     for number, pool in enumerate(of.pools):
         for name, limit in pool.limits.items():
             taken = [
-                greedy.counted(one, name) * kinds[slot][kind] for slot in range(slots) for kind, one in enumerate(of.bins) if one.pool == number
+                greedy.counted(one, name) * kinds[slot][kind]
+                for slot in range(slots)
+                for kind, one in enumerate(of.bins)
+                if one.pool == number
             ]
             model.add(sum(taken) <= limit)
     model.minimize(sum(prices))

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand"
 	"slices"
 	"strings"
@@ -38,6 +39,11 @@ type objects struct {
 	cluster
 	templates map[workload]template
 	pods      map[types.NamespacedName]*corev1.Pod
+	claims    map[types.NamespacedName]bool
+	// Nodes of NodeClaims that are being deleted, by name or provider ID.
+	left map[string]bool
+	// Name of the default StorageClass, which the API server fills in.
+	defaultClass *string
 }
 
 type workload struct{ kind, namespace, name string }
@@ -56,7 +62,7 @@ func readCluster(asked *request) (*cluster, error) {
 		return nil, cannotState{"a limit on the share of a Spot pool"}
 	}
 	read := &objects{cluster: cluster{nodeClasses: map[string]*v1.EC2NodeClass{}}, templates: map[workload]template{},
-		pods: map[types.NamespacedName]*corev1.Pod{}}
+		pods: map[types.NamespacedName]*corev1.Pod{}, claims: map[types.NamespacedName]bool{}, left: map[string]bool{}}
 	for i, raw := range asked.Instance.Objects {
 		if err := read.add(raw); err != nil {
 			return nil, fmt.Errorf("objects[%d]: %w", i, err)
@@ -176,6 +182,8 @@ func (o *objects) add(raw json.RawMessage) error {
 		var claim *karpv1.NodeClaim
 		if claim, err = decoded[karpv1.NodeClaim](raw); err == nil && claim.DeletionTimestamp.IsZero() {
 			o.nodeClaims = append(o.nodeClaims, claim)
+		} else if err == nil {
+			o.left[claim.Status.NodeName], o.left[claim.Status.ProviderID] = true, true
 		}
 	case kind == "Node":
 		var node *corev1.Node
@@ -186,11 +194,18 @@ func (o *objects) add(raw json.RawMessage) error {
 		var claim *corev1.PersistentVolumeClaim
 		if claim, err = keep[corev1.PersistentVolumeClaim](o, raw); err == nil {
 			claim.Namespace = namespaceOr(claim.Namespace)
+			o.claims[client.ObjectKeyFromObject(claim)] = true
+			if claim.Spec.VolumeName != "" { // the controller of volumes leaves this sign
+				metav1.SetMetaDataAnnotation(&claim.ObjectMeta, "pv.kubernetes.io/bind-completed", "yes")
+			}
 		}
 	case kind == "PersistentVolume":
 		_, err = keep[corev1.PersistentVolume](o, raw)
 	case kind == "StorageClass":
-		_, err = keep[storagev1.StorageClass](o, raw)
+		var class *storagev1.StorageClass
+		if class, err = keep[storagev1.StorageClass](o, raw); err == nil && class.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" {
+			o.defaultClass = &class.Name
+		}
 	case kind == "CSINode":
 		_, err = keep[storagev1.CSINode](o, raw)
 	case kind == "Namespace":
@@ -262,7 +277,7 @@ func (o *objects) place(asked *request) error {
 				pod = pod.DeepCopy()
 			case known:
 				pod = made.instance(key)
-				o.stored = append(o.stored, made.claimsOf(key, o.stored)...)
+				o.claimFor(key, &made)
 			default:
 				return fmt.Errorf("pod %s: the instance has neither it nor its %s %s", key, of.Kind, of.Name)
 			}
@@ -273,12 +288,21 @@ func (o *objects) place(asked *request) error {
 			o.pending = append(o.pending, pod)
 		}
 	}
+	o.nodes = slices.DeleteFunc(o.nodes, func(node *corev1.Node) bool {
+		return o.left[node.Name] || (node.Spec.ProviderID != "" && o.left[node.Spec.ProviderID])
+	})
+	for _, object := range o.stored {
+		if claim, is := object.(*corev1.PersistentVolumeClaim); is && claim.Spec.StorageClassName == nil {
+			claim.Spec.StorageClassName = o.defaultClass
+		}
+	}
 	standing := map[string]bool{}
 	for _, node := range o.nodes {
 		standing[node.Name] = true
 	}
-	for key, pod := range o.pods {
-		if !wanted[key] && standing[pod.Spec.NodeName] {
+	keys := slices.SortedFunc(maps.Keys(o.pods), func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		if pod := o.pods[key]; !wanted[key] && standing[pod.Spec.NodeName] {
 			pod.ResourceVersion, pod.UID = "", types.UID(key.String())
 			if pod.DeletionTimestamp != nil && len(pod.Finalizers) == 0 {
 				pod.Finalizers = []string{"supercargo.io/benchmark"}
@@ -300,19 +324,14 @@ func (t *template) instance(key types.NamespacedName) *corev1.Pod {
 	return pod
 }
 
-// claimsOf are the claims that the StatefulSet would make for the pod, without those that are there.
-func (t *template) claimsOf(key types.NamespacedName, stored []client.Object) []client.Object {
-	var made []client.Object
-	for _, claim := range t.claims {
-		claim = *claim.DeepCopy()
-		claim.Namespace, claim.Name = key.Namespace, claim.Name+"-"+key.Name
-		there := slices.ContainsFunc(stored, func(other client.Object) bool {
-			_, isClaim := other.(*corev1.PersistentVolumeClaim)
-			return isClaim && other.GetNamespace() == claim.Namespace && other.GetName() == claim.Name
-		})
-		if !there {
-			made = append(made, &claim)
+// claimFor stores the claims that the StatefulSet would make for the pod, where they are not there.
+func (o *objects) claimFor(key types.NamespacedName, of *template) {
+	for _, claim := range of.claims {
+		name := types.NamespacedName{Namespace: key.Namespace, Name: claim.Name + "-" + key.Name}
+		if !o.claims[name] {
+			made := claim.DeepCopy()
+			made.Namespace, made.Name = name.Namespace, name.Name
+			o.claims[name], o.stored = true, append(o.stored, made)
 		}
 	}
-	return made
 }

@@ -143,6 +143,21 @@ func TestPodsComeFromTheirWorkloadOrAreThere(t *testing.T) {
 	}
 }
 
+func TestNodesOfClaimsThatAreDeletedAreNoPlaces(t *testing.T) {
+	read, err := readCluster(ask(
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"providerID": "aws:///us-east-1a/i-1"}}`,
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "m"}, "spec": {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]}}`,
+		`{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "stays"}, "spec": {}}`,
+		`{"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": {"name": "c", "deletionTimestamp": "2026-11-24T00:00:00Z"},
+			"status": {"providerID": "aws:///us-east-1a/i-1"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(read.nodes) != 1 || read.nodes[0].Name != "stays" {
+		t.Errorf("%v", read.nodes)
+	}
+}
+
 func TestUIDsFollowTheSeed(t *testing.T) {
 	uids := func(seed int64) string {
 		asked := ask()
@@ -172,6 +187,26 @@ func TestStatefulSetsBringTheirClaims(t *testing.T) {
 	there := slices.ContainsFunc(read.stored, func(o client.Object) bool { return o.GetNamespace() == "data" && o.GetName() == "disk-db-0" })
 	if !there {
 		t.Error("the claim is stored")
+	}
+}
+
+func TestClaimsHaveWhatAClusterWouldGiveThem(t *testing.T) {
+	read, err := readCluster(ask(
+		`{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3",
+			"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}`,
+		`{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "open"}, "spec": {}}`,
+		`{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "bound"}, "spec": {"volumeName": "v", "storageClassName": ""}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range read.stored {
+		claim, is := object.(*corev1.PersistentVolumeClaim)
+		switch {
+		case is && claim.Name == "open" && *claim.Spec.StorageClassName != "gp3":
+			t.Errorf("%+v", claim.Spec)
+		case is && claim.Name == "bound" && (claim.Annotations["pv.kubernetes.io/bind-completed"] == "" || *claim.Spec.StorageClassName != ""):
+			t.Errorf("%+v", claim)
+		}
 	}
 }
 

@@ -124,7 +124,8 @@ func solve(c *cluster, sold *catalog, budget time.Duration) (*answer, error) {
 	start := time.Now()
 	results, err := scheduler.Solve(limited, pending)
 	seconds := time.Since(start).Seconds()
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	outOfTime := errors.Is(err, context.DeadlineExceeded)
+	if err != nil && !outOfTime {
 		return nil, err
 	}
 	results = results.TruncateInstanceTypes(ctx, scheduling.MaxInstanceTypes)
@@ -144,12 +145,11 @@ func solve(c *cluster, sold *catalog, budget time.Duration) (*answer, error) {
 		}
 	}
 	slices.SortFunc(made.Existing, func(a, b usedNode) int { return strings.Compare(a.Node, b.Node) })
-	if len(made.Nodes)+len(made.Existing) == 0 && len(pending) > 0 {
-		made.Status, made.Reason = "nothingFound", "no pod has a place"
-		for _, err := range results.PodErrors {
-			made.Reason += ": " + err.Error()
-			break
-		}
+	if len(made.Nodes)+len(made.Existing) == 0 && outOfTime {
+		made.Status, made.Reason = "nothingFound", "no pod has a place within the budget"
+	}
+	if first := slices.IndexFunc(pending, func(pod *corev1.Pod) bool { return results.PodErrors[pod] != nil }); first >= 0 {
+		fmt.Fprintf(os.Stderr, "%d pods are left, the first of them: %v\n", len(results.PodErrors), results.PodErrors[pending[first]])
 	}
 	return made, nil
 }

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import highspy
-
 from supercargo_peer import bins
 from supercargo_peer.protocol import CannotState, NothingFound, Plan, respond
 

@@ -191,18 +191,24 @@ def _pod_spec(spec: dict[str, Any], where: str, daemon: bool = False) -> Spec:
     if not daemon:
         if node.get("preferredDuringSchedulingIgnoredDuringExecution"):
             raise CannotState(f"preferences of {where}")
-        if any(not ({"emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath"} & set(of)) for of in spec.get("volumes") or []):
+        if any(
+            not ({"emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath"} & set(of)) for of in spec.get("volumes") or []
+        ):
             raise CannotState(f"volumes of {where}")
         containers = (spec.get("containers") or []) + (spec.get("initContainers") or [])
         if any(port.get("hostPort") for of in containers for port in of.get("ports") or []):
             raise CannotState(f"host ports of {where}")
-    selector = [_requirement({"key": key, "operator": "In", "values": [text]}, where) for key, text in (spec.get("nodeSelector") or {}).items()]
+    selector = [
+        _requirement({"key": key, "operator": "In", "values": [text]}, where) for key, text in (spec.get("nodeSelector") or {}).items()
+    ]
     required = (node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms")
     terms = [{}] if required is None else required
     if any(term.get("matchFields") for term in terms):
         raise CannotState(f"matchFields of {where}")
     alternatives = tuple(tuple(selector + [_requirement(of, where) for of in term.get("matchExpressions") or []]) for term in terms)
-    tolerations = [(of.get("key"), of.get("operator", "Equal"), of.get("value", ""), of.get("effect")) for of in spec.get("tolerations") or []]
+    tolerations = [
+        (of.get("key"), of.get("operator", "Equal"), of.get("value", ""), of.get("effect")) for of in spec.get("tolerations") or []
+    ]
     return Spec(tuple(sorted(_requests(spec).items())), alternatives, tuple(sorted(tolerations, key=str)))
 
 

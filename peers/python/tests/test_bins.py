@@ -31,8 +31,14 @@ def deployment(name: str, pods: int, cpu: str, **spec: Any) -> dict[str, Any]:
 
 def pool(**spec: Any) -> dict[str, Any]:
     requirements = [{"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]}]
-    node = {"nodeClassRef": {"name": "default"}, "requirements": requirements}
-    return {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "default"}, "spec": {"template": {"spec": node}, **spec}}
+    node_class = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}
+    node = {"nodeClassRef": node_class, "requirements": requirements}
+    return {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodePool",
+        "metadata": {"name": "default"},
+        "spec": {"template": {"spec": node}, **spec},
+    }
 
 
 def request(*objects: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +116,10 @@ class Reading(unittest.TestCase):
         node = {"kind": "Node", "metadata": {"name": "n"}}
         for what, objects in (
             ("atomic-group", [annotated]),
-            ("topology.kubernetes.io/zone", [deployment("a", 1, "1", topologySpreadConstraints=spread("topology.kubernetes.io/zone", "a"))]),
+            (
+                "topology.kubernetes.io/zone",
+                [deployment("a", 1, "1", topologySpreadConstraints=spread("topology.kubernetes.io/zone", "a"))],
+            ),
             ("preferences", [deployment("a", 1, "1", affinity=preferred)]),
             ("volumes", [deployment("a", 1, "1", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}])]),
             ("the label team", [several]),

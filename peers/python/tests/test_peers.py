@@ -24,7 +24,8 @@ class Peers(unittest.TestCase):
             self.assertIn(f"run peers/{peer}/setup", done.stderr)
             self.skipTest(done.stderr.strip())
         self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def cost(self, answer: dict[str, Any], asked: dict[str, Any]) -> float:
         """What a plan for all pods costs."""
