@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::benchmark::record::{Outcome, Record};
 
@@ -131,6 +131,9 @@ pub fn merge(out: &Path, parts: &[PathBuf]) -> Result<usize, MergeError> {
     };
     let plans = out.join(PLANS);
     fs::create_dir_all(&plans).map_err(io(&plans))?;
+    // First of all, so that nothing of another run is written over.
+    let path = out.join(RECORDS);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
     let mut lines = String::new();
     for (record, part) in &all {
         if let Some(name) = certificate(record) {
@@ -139,8 +142,6 @@ pub fn merge(out: &Path, parts: &[PathBuf]) -> Result<usize, MergeError> {
         }
         lines.push_str(&record.to_line());
     }
-    let path = out.join(RECORDS);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
     std::io::Write::write_all(&mut file, lines.as_bytes()).map_err(io(&path))?;
     Ok(all.len())
 }
@@ -151,10 +152,6 @@ fn certificate(record: &Record) -> Option<&str> {
         Outcome::Solved(solved) => solved.certificate.as_deref(),
         _ => None,
     }
-}
-
-fn stays(name: &str) -> bool {
-    Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// What makes two records the same run: instance, solver, budget in bits (an order is all that is asked of it) and seed.
