@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: setup run test testbed lint fmt doc bench catalog-rebuild check
+.PHONY: setup run test test-peers testbed lint fmt doc bench catalog-rebuild check
 
 # Installs the build tools that are missing, on Debian and Ubuntu; elsewhere it names them.
 setup:
@@ -14,6 +14,10 @@ run: setup
 test: setup
 	$(CARGO) test --locked --all-targets
 	$(CARGO) test --locked --doc
+
+# The peers of the benchmark; those that are not installed are skipped (docs/benchmark-peers.md).
+test-peers:
+	cd peers/python && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -s tests -t .
 
 # A cluster and a cloud to try things on, until ctrl-C; docs/testbed.md says what runs there.
 testbed: setup

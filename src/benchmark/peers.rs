@@ -22,7 +22,7 @@ pub struct PeerDocument {
     pub title: String,
     /// The program and its arguments. A program with a `/` in its name is meant from the peer's folder, in which it runs.
     pub command: Vec<String>,
-    /// The command that installs it, from the peer's folder.
+    /// The command that installs it, from the folder of the project.
     pub setup: String,
     /// Version, for records of runs that give no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ impl Peer {
     /// What would install it.
     #[must_use]
     pub fn not_installed(&self) -> String {
-        format!("not installed: run `{}` in {}", self.document.setup, self.folder.display())
+        format!("not installed: `{}` installs it", self.document.setup)
     }
 }
 

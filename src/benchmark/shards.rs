@@ -131,6 +131,9 @@ pub fn merge(out: &Path, parts: &[PathBuf]) -> Result<usize, MergeError> {
     };
     let plans = out.join(PLANS);
     fs::create_dir_all(&plans).map_err(io(&plans))?;
+    // First of all, so that nothing of another run is written over.
+    let path = out.join(RECORDS);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
     let mut lines = String::new();
     for (record, part) in &all {
         if let Some(name) = certificate(record) {
@@ -139,8 +142,6 @@ pub fn merge(out: &Path, parts: &[PathBuf]) -> Result<usize, MergeError> {
         }
         lines.push_str(&record.to_line());
     }
-    let path = out.join(RECORDS);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(io(&path))?;
     std::io::Write::write_all(&mut file, lines.as_bytes()).map_err(io(&path))?;
     Ok(all.len())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::benchmark::instance::manifest::Manifest;
 use crate::benchmark::record::{Outcome, Record, Solved};
+use crate::benchmark::telling::statistics::{geometric_mean, shifted_geometric_mean};
 
 /// Seconds that are added to each time before the mean is taken, and taken off again: tiny times do not decide.
 const SHIFT: f64 = 1.0;
@@ -81,12 +82,12 @@ fn row(solver: &str, budget: f64, records: &[&Record], best: &BTreeMap<&str, Bes
         count(&|outcome| matches!(outcome, Outcome::Solved(_))).to_string(),
         plans.len().to_string(),
         plans.iter().filter(|solved| solved.gap.is_some_and(|gap| gap <= PROVEN)).count().to_string(),
-        mean(geometric_mean(&ratios, 0.0), 4),
+        mean(geometric_mean(&ratios), 4),
         within[0].to_string(),
         within[1].to_string(),
         within[2].to_string(),
         within[3].to_string(),
-        mean(geometric_mean(&times, SHIFT), 2),
+        mean(shifted_geometric_mean(&times, SHIFT), 2),
         count(&|outcome| matches!(outcome, Outcome::CannotState { .. })).to_string(),
         count(&|outcome| matches!(outcome, Outcome::NotInstalled { .. })).to_string(),
         count(&|outcome| matches!(outcome, Outcome::NothingFound { .. })).to_string(),
@@ -101,12 +102,6 @@ fn verified(record: &Record) -> Option<&Solved> {
         Outcome::Solved(solved) if solved.verified => Some(solved),
         _ => None,
     }
-}
-
-/// `(prod (v + shift))^(1/n) - shift`; `None` of nothing.
-fn geometric_mean(values: &[f64], shift: f64) -> Option<f64> {
-    let logarithms: f64 = values.iter().map(|value| (value + shift).ln()).sum();
-    (!values.is_empty()).then(|| (logarithms / values.len() as f64).exp() - shift)
 }
 
 #[cfg(test)]
@@ -176,12 +171,5 @@ mod tests {
                 "| two | 5 | 3 | 3 | 2 | 0 | 1.0050 | 1 | 1 | 2 | 2 | 3.00 | 0 | 0 | 0 | 0 |",
             ]
         );
-    }
-
-    #[test]
-    fn the_shift_is_taken_off_again() {
-        assert_eq!(geometric_mean(&[], 1.0), None);
-        // (1 + 1) (7 + 1) = 4^2.
-        assert!(geometric_mean(&[1.0, 7.0], 1.0).is_some_and(|mean| (mean - 3.0).abs() < 1e-12));
     }
 }

@@ -215,7 +215,9 @@ impl<'a> Master<'a> {
         if let Some(seconds) = control.seconds(1.0) {
             self.lp.set_time_limit(seconds);
         }
+        let start = control.elapsed();
         let status = self.lp.solve();
+        control.statistics.masters.add(control.elapsed().saturating_sub(start));
         control.spend(self.lp.iterations() * (2 * self.rows.len() as u64 + 50) + 100);
         self.infeasible = status == LpStatus::Infeasible;
         if status != LpStatus::Optimal {
@@ -489,8 +491,7 @@ pub(super) fn column_generation(
         let duals = blend(&best.duals, &solution.duals, level);
         let side_duals = blend(&best.side_duals, &solution.side_duals, 1.0);
         let allowance = master.allowances(&side_duals);
-        let mut generated = generator.generate(&duals, &allowance, looking);
-        control.spend(generated.work);
+        let mut generated = control.pricing(|| generator.generate(&duals, &allowance, looking));
         control.statistics.iterations += 1;
         let point = master.dual_bound.at(master.reduced, (&duals, &side_duals), &generated, control);
         let before = best.bound;
@@ -505,8 +506,7 @@ pub(super) fn column_generation(
         let mut fresh = improving(master, &generated, &outer, &solution);
         if fresh.is_empty() {
             // The smoothed point sees nothing that the master would take: look at the master's own duals.
-            generated = generator.generate(&solution.duals, &outer, looking);
-            control.spend(generated.work);
+            generated = control.pricing(|| generator.generate(&solution.duals, &outer, looking));
             let point = master.dual_bound.at(master.reduced, (&solution.duals, &solution.side_duals), &generated, control);
             if point.bound > best.bound {
                 best = point;
@@ -585,12 +585,10 @@ fn settle(
         let duals: Vec<f64> =
             best.duals.iter().zip(&solution.duals).map(|(centre, outer)| 0.5 * level * centre + 0.5 * outer).collect();
         let outer = master.allowances(&solution.side_duals);
-        let generated = generator.generate_some(&duals, &outer, shapes);
-        control.spend(generated.work);
+        let generated = control.pricing(|| generator.generate_some(&duals, &outer, shapes));
         let mut fresh = improving(master, &generated, &outer, &solution);
         if fresh.is_empty() {
-            let generated = generator.generate_some(&solution.duals, &outer, shapes);
-            control.spend(generated.work);
+            let generated = control.pricing(|| generator.generate_some(&solution.duals, &outer, shapes));
             fresh = improving(master, &generated, &outer, &solution);
         }
         let fresh = fresh.into_iter().map(|(_, pattern)| pattern);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::solver::Clock;
 use crate::solver::config::SolveConfig;
+use crate::solver::pattern_generation::Generated;
 use crate::solver::solution::{Progress, Stage, Statistics, Stop};
 
 /// The state that every stage shares.
@@ -49,6 +50,15 @@ impl<'a> Control<'a> {
     /// Counts deterministic work, in units of about a tenth of a microsecond of one core.
     pub(super) fn spend(&mut self, work: u64) {
         self.statistics.work += work;
+    }
+
+    /// Does a pass of pattern generation, and counts its work and its time.
+    pub(super) fn pricing(&mut self, pass: impl FnOnce() -> Generated) -> Generated {
+        let start = self.elapsed();
+        let generated = pass();
+        self.statistics.pricings.add(self.elapsed().saturating_sub(start));
+        self.spend(generated.work);
+        generated
     }
 
     /// Share of the budget that is used, 0 to 1 and beyond; 0 when there is none.

@@ -165,8 +165,7 @@ fn step_solution(
             }
         }
         let effort = Effort { width: 0, core: 0, threshold: 0.0, keep: 1, through_classes: false };
-        let generated = generator.generate(&solution.duals, &allowance, effort);
-        control.spend(generated.work);
+        let generated = control.pricing(|| generator.generate(&solution.duals, &allowance, effort));
         let fresh = generated.patterns.into_iter().take(60).map(|(_, pattern)| pattern);
         let Some((better, gained)) = master.take_in(fresh, solution.objective, control) else { break };
         solution = better?;

@@ -163,7 +163,10 @@ fn improve(
         let used = control.used();
         // A master that is far from its bound has nothing to say about single nodes yet.
         let far = relaxed.is_far();
-        if !far && let Some(packing) = dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) {
+        let start = control.elapsed();
+        let rounded = if far { None } else { dive(reduced, &mut master, &mut generator, &guide, used + 0.3, control) };
+        if let Some(packing) = rounded {
+            control.statistics.roundings.add(control.elapsed().saturating_sub(start));
             pool.extend(packing.nodes.iter().cloned());
             incumbent.offer(reduced, &packing, Stage::Diving, control);
             search(reduced, packing, incumbent, &guide, 0.06, &mut pool, control);

@@ -38,7 +38,7 @@ use std::time::Duration;
 pub use config::{SolveConfig, SolveError};
 pub use problem::{Choice, ChoiceRow, Class, NodeRule, Problem, ProblemError, Shape, SideRow};
 pub use rivals::{Rival, solve_as};
-pub use solution::{FirstFit, PatternUse, Progress, Solution, Stage, Statistics, Stop};
+pub use solution::{Effort, FirstFit, PatternUse, Progress, Solution, Stage, Statistics, Stop};
 
 /// Time since the start of the solve, as the caller measures it.
 pub type Clock<'a> = &'a (dyn Fn() -> Duration + Sync);

@@ -69,6 +69,22 @@ pub struct FirstFit {
     pub usage: Vec<(usize, i64)>,
 }
 
+/// How often something was done, and how long it took in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// How often.
+    pub times: u64,
+    /// By the caller's clock; it decides nothing.
+    pub took: Duration,
+}
+
+impl Effort {
+    pub(super) fn add(&mut self, took: Duration) {
+        self.times += 1;
+        self.took += took;
+    }
+}
+
 /// Counters of one solve.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Statistics {
@@ -80,6 +96,12 @@ pub struct Statistics {
     pub iterations: u64,
     /// Columns made.
     pub columns: u64,
+    /// Passes of pattern generation on the whole program or a branch, over all shapes or the worst.
+    pub pricings: Effort,
+    /// Solves of the master that goes with them.
+    pub masters: Effort,
+    /// Dives from the root, which solve masters and generate patterns in between.
+    pub roundings: Effort,
     /// Work units used (deterministic).
     pub work: u64,
     /// When the first-fit plan was there.

@@ -173,7 +173,7 @@ fn a_peer_that_is_not_installed_is_recorded() {
     assert_eq!(said.code, 0, "{}", said.text());
     let records = records(&suite.path().join("out"));
     let [Record { outcome: Outcome::NotInstalled { reason }, .. }] = records.as_slice() else { panic!("{records:?}") };
-    assert!(reason.contains("run `./setup` in"), "{reason}");
+    assert!(reason.contains("`./setup` installs it"), "{reason}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use crate::benchmark::instance::manifest::BestKnown;
 use crate::benchmark::protocol::Point;
 use crate::benchmark::record::Solved;
+use crate::benchmark::telling::statistics::primal_gap;
 
 /// The primal integral of a run with `budget` seconds, in seconds. A run that leaves more pods than the best known plan has none of the
 /// plans that count, so its gap is 1 all along; `None` for one that leaves fewer: what is known says nothing about it.
@@ -29,11 +30,6 @@ fn area(points: &[Point], best: f64, budget: f64) -> f64 {
         }
     }
     sum + gap * (budget - since)
-}
-
-fn primal_gap(cost: f64, best: f64) -> f64 {
-    let larger = cost.max(best);
-    if larger > 0.0 { (cost - best).abs() / larger } else { 0.0 }
 }
 
 #[cfg(test)]

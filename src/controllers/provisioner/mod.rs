@@ -29,8 +29,8 @@ use crate::domain::catalog::Catalog;
 use crate::domain::cluster::ClusterView;
 use crate::domain::plan::Plan;
 use crate::planning::verifier::verify;
-use crate::planning::{CostModel, PlanError, Planned, plan};
-use crate::solver::{SolveConfig, Stage};
+use crate::planning::{CostModel, Engine, PlanError, Planned, plan, plan_by};
+use crate::solver::{Clock, Progress, Rival, SolveConfig, Stage, solve_as};
 pub(crate) use losses::Losses;
 use view::View;
 
@@ -207,26 +207,50 @@ async fn solve(world: &Arc<World>, view: View, catalog: Arc<Catalog>) -> Result<
     let solving = tokio::task::spawn_blocking(move || {
         let start = Instant::now();
         let mut stages = Stages::default();
-        let clock = || start.elapsed();
-        let made = plan(&view.cluster, &catalog, &model, &config, &clock, &mut |progress| stages.heard(progress.stage, clock()))?;
-        let overhead = |pool: &crate::domain::node_pool::NodePool| {
-            let class = view.cluster.node_classes.get(&pool.node_class_ref.name);
-            class.map_or(model.fee_per_node, |class| model.overhead(class, &catalog))
-        };
-        let verdict = verify(&view.cluster, &catalog, &made.plan, &overhead, &model.interruptions);
-        let broken = verdict.violations.first().map(|first| format!("{first} (and {} more)", verdict.violations.len() - 1));
-        Ok::<_, PlanError>((view, made, broken, stages, start.elapsed()))
+        let made = verified(&view.cluster, &catalog, &model, &config, &|| start.elapsed(), &mut stages);
+        (made, view, stages, start.elapsed())
     });
     match solving.await {
-        Ok(Ok((view, made, None, stages, took))) => {
+        Ok((Ok(made), view, stages, took)) => {
             stages.spent.iter().for_each(|(stage, spent)| world.metrics.plans.solved(*stage, *spent));
             Ok((view, made, took))
         }
-        Ok(Ok((_, _, Some(broken), ..))) => {
-            Err(format!("the plan breaks a rule, so it is not carried out; this is a defect of supercargo: {broken}"))
-        }
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok((Err(problem), ..)) => Err(problem),
         Err(error) => Err(format!("the solver came to an end; this is a defect of supercargo: {error}")),
+    }
+}
+
+/// A plan that the verifier accepts: the solver's, or first-fit's where that one breaks a rule, since pods that wait are not to wait for a
+/// mended program.
+fn verified(
+    cluster: &ClusterView,
+    catalog: &Catalog,
+    model: &CostModel,
+    config: &SolveConfig,
+    clock: Clock<'_>,
+    stages: &mut Stages,
+) -> Result<Planned, String> {
+    let overhead = |pool: &NodePool| {
+        let class = cluster.node_classes.get(&pool.node_class_ref.name);
+        class.map_or(model.fee_per_node, |class| model.overhead(class, catalog))
+    };
+    let broken = |made: &Planned| {
+        let verdict = verify(cluster, catalog, &made.plan, &overhead, &model.interruptions);
+        verdict.violations.first().map(|first| format!("{first} (and {} more)", verdict.violations.len() - 1))
+    };
+    let told = |error: PlanError| error.to_string();
+    let mut heard = |progress: Progress| stages.heard(progress.stage, clock());
+    let made = plan(cluster, catalog, model, config, clock, &mut heard).map_err(told)?;
+    let Some(rule) = broken(&made) else { return Ok(made) };
+    tracing::error!(rule, "the plan breaks a rule, so first-fit's is taken; this is a defect of supercargo, please report it");
+    let first_fit: Engine<'_> = &|problem, config, clock, observer| solve_as(Rival::FirstFit, problem, config, clock, observer);
+    let unlimited = SolveConfig { deadline: None, ..config.clone() };
+    let made = plan_by(first_fit, cluster, catalog, model, &unlimited, clock, &mut |_| {}).map_err(told)?;
+    match broken(&made) {
+        None => Ok(made),
+        Some(rule) => {
+            Err(format!("first-fit's plan breaks a rule, too, so nothing is bought; this is a defect of supercargo: {rule}"))
+        }
     }
 }
 
