@@ -230,7 +230,7 @@ fn verified(
     clock: Clock<'_>,
     stages: &mut Stages,
 ) -> Result<Planned, String> {
-    let overhead = |pool: &NodePool| {
+    let overhead = |pool: &crate::domain::node_pool::NodePool| {
         let class = cluster.node_classes.get(&pool.node_class_ref.name);
         class.map_or(model.fee_per_node, |class| model.overhead(class, catalog))
     };
