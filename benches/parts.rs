@@ -1,35 +1,24 @@
 //! The phases of a plan one by one, so that a slow plan can be traced to its phase.
 //!
-//! The clusters are generated (`benches/scenarios/families.rs`) on the embedded catalog. The solver is measured with a work
+//! The clusters are instances of the benchmark suite. The solver is measured with a work
 //! limit of one unit: presolve, first-fit, and what little it does before it looks at the limit; how good its answers are is
 //! the matter of the other benchmark.
 
-#[path = "scenarios/families.rs"]
-mod families;
-#[path = "scenarios/workloads.rs"]
-#[allow(dead_code, reason = "the other benchmark counts what is left out")]
-mod workloads;
-
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use supercargo::adapters::files::catalog;
-use supercargo::domain::catalog::Catalog;
+use supercargo::benchmark::instance::{COSTS, InstanceDocument, Loaded, generator};
 use supercargo::domain::interruption::InterruptionCosts;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
-use supercargo::planning::{CostModel, Demand, Leftover, PreferencePolicy, Supply, TierProgram, plan, verifier};
+use supercargo::planning::{Demand, Leftover, Supply, TierProgram, plan, verifier};
 use supercargo::solver::{SolveConfig, solve};
 
-const COSTS: CostModel = CostModel {
-    volumes: false,
-    fee_per_node: UsdPerHour::ZERO,
-    interruptions: InterruptionCosts::NONE,
-    preferences: PreferencePolicy::PRICED,
-};
-/// Scenarios of about 1,000 and 10,000 pods.
-const SCENARIOS: [&str; 2] = ["gen-micro-100", "gen-micro-1000"];
+/// Instances of about 1,000 and 10,000 pods.
+const INSTANCES: [&str; 2] = ["micro-100", "micro-1000"];
 
 fn reading(criterion: &mut Criterion) {
     criterion.bench_function("quantity", |bencher| bencher.iter(|| Quantity::parse(black_box("1.5Gi"))));
@@ -37,18 +26,18 @@ fn reading(criterion: &mut Criterion) {
 }
 
 fn planning(criterion: &mut Criterion) {
-    let catalog = catalog::embedded().expect("the tests read the embedded catalog");
-    for scenario in families::all().iter().filter(|scenario| SCENARIOS.contains(&scenario.name.as_str())) {
-        phases(criterion, &catalog, scenario);
+    for document in generator::all().iter().filter(|document| INSTANCES.contains(&document.name.as_str())) {
+        phases(criterion, document);
     }
 }
 
-fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Scenario) {
-    let cluster = scenario.cluster(1, true);
-    let mut group = criterion.benchmark_group(&scenario.name);
+fn phases(criterion: &mut Criterion, document: &InstanceDocument) {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let Loaded { cluster, catalog } = document.load(&suite).expect("the tests load the suite's instances");
+    let mut group = criterion.benchmark_group(&document.name);
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
-    group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, catalog, &COSTS)));
-    let supply = Supply::new(&cluster, catalog, &COSTS).expect("generated NodePools name their NodeClass");
+    group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, &catalog, &COSTS)));
+    let supply = Supply::new(&cluster, &catalog, &COSTS).expect("generated NodePools name their NodeClass");
     group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster, &supply, COSTS.preferences)));
     let demand = Demand::new(&cluster, &supply, COSTS.preferences);
     let left = Leftover::new(&supply, &demand);
@@ -58,9 +47,9 @@ fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Sc
     group.bench_function("first-fit", |bencher| {
         bencher.iter(|| solve(&program.problem, &config, &|| Duration::ZERO, &mut |_| {}));
     });
-    let planned = plan(&cluster, catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("its parts fit together");
+    let planned = plan(&cluster, &catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("its parts fit together");
     group.bench_function("verifier", |bencher| {
-        bencher.iter(|| verifier::verify(&cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE));
+        bencher.iter(|| verifier::verify(&cluster, &catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE));
     });
     group.finish();
 }
