@@ -1,43 +1,31 @@
 //! The parts of a plan one by one, so that a slow plan can be traced to its part.
 //!
-//! The clusters are generated (`benches/scenarios/families.rs`) on the embedded catalog. First-fit is the solver with a work limit of one
+//! The clusters are instances of the benchmark suite. First-fit is the solver with a work limit of one
 //! unit: presolve, first-fit, and what little it does before it looks at the limit. The parts that the solver does again and again cannot
 //! be called from outside; it times them itself ([`supercargo::solver::Statistics`]) while it solves with a fixed work limit, which is the
 //! same work every time. They are shown as the time of one such solve that goes into the part, and by how often it was done: one pass of
 //! pattern generation, one iteration of the master, one rounding. How good the answers are is the matter of the other benchmark.
 
-#[path = "scenarios/families.rs"]
-mod families;
-#[path = "scenarios/workloads.rs"]
-#[allow(dead_code, reason = "the other benchmark counts what is left out")]
-mod workloads;
-
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use serde_json::{Value, json};
+use serde_json::json;
 use supercargo::adapters::files::catalog;
 use supercargo::adapters::files::manifests;
 use supercargo::adapters::files::manifests::Source;
-use supercargo::domain::catalog::Catalog;
+use supercargo::benchmark::instance::{COSTS, InstanceDocument, Loaded, generator};
 use supercargo::domain::interruption::InterruptionCosts;
 use supercargo::domain::money::UsdPerHour;
 use supercargo::domain::quantity::Quantity;
-use supercargo::domain::resources::ResourceName;
-use supercargo::planning::{CostModel, Demand, Leftover, PreferencePolicy, Supply, TierProgram, plan, verifier};
+use supercargo::planning::{Demand, Leftover, Supply, TierProgram, plan, verifier};
 use supercargo::solver::{Effort, Problem, SolveConfig, Statistics, solve};
 
-const COSTS: CostModel = CostModel {
-    volumes: false,
-    fee_per_node: UsdPerHour::ZERO,
-    interruptions: InterruptionCosts::NONE,
-    preferences: PreferencePolicy::PRICED,
-};
-/// Scenarios of about 1,000 and 10,000 pods.
-const SCENARIOS: [&str; 2] = ["gen-micro-100", "gen-micro-1000"];
-/// Work units of a solve whose parts are timed, some seconds: enough for a rounding of the larger scenario.
+/// Instances of about 1,000 and 10,000 pods.
+const INSTANCES: [&str; 2] = ["micro-100", "micro-1000"];
+/// Work units of a solve whose parts are timed, some seconds: enough for a rounding of the larger instance.
 const WORK: u64 = 30_000_000;
 
 /// A part that the solver times itself: its name and where its figures are.
@@ -55,20 +43,21 @@ fn reading(criterion: &mut Criterion) {
 }
 
 fn planning(criterion: &mut Criterion) {
-    let catalog = catalog::embedded().expect("the tests read the embedded catalog");
-    for scenario in families::all().iter().filter(|scenario| SCENARIOS.contains(&scenario.name.as_str())) {
-        phases(criterion, &catalog, scenario);
+    for document in generator::all().iter().filter(|document| INSTANCES.contains(&document.name.as_str())) {
+        phases(criterion, document);
     }
 }
 
-fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Scenario) {
-    let cluster = scenario.cluster(1, true);
-    let mut group = criterion.benchmark_group(&scenario.name);
+fn phases(criterion: &mut Criterion, document: &InstanceDocument) {
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let Loaded { cluster, catalog } = document.load(&suite).expect("the tests load the suite's instances");
+    let mut group = criterion.benchmark_group(&document.name);
     group.sample_size(10).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
-    let manifests = [Source::Bytes { name: scenario.name.clone(), bytes: deployments(scenario).to_string().into_bytes() }];
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": document.objects});
+    let manifests = [Source::Bytes { name: document.name.clone(), bytes: objects.to_string().into_bytes() }];
     group.bench_function("manifests", |bencher| bencher.iter(|| manifests::load(&manifests)));
-    group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, catalog, &COSTS)));
-    let supply = Supply::new(&cluster, catalog, &COSTS).expect("generated NodePools name their NodeClass");
+    group.bench_function("supply", |bencher| bencher.iter(|| Supply::new(&cluster, &catalog, &COSTS)));
+    let supply = Supply::new(&cluster, &catalog, &COSTS).expect("generated NodePools name their NodeClass");
     group.bench_function("demand", |bencher| bencher.iter(|| Demand::new(&cluster, &supply, COSTS.preferences)));
     let demand = Demand::new(&cluster, &supply, COSTS.preferences);
     let left = Leftover::new(&supply, &demand);
@@ -81,10 +70,10 @@ fn phases(criterion: &mut Criterion, catalog: &Catalog, scenario: &workloads::Sc
     for part in TIMED_PARTS {
         timed(&mut group, &program.problem, part);
     }
-    let planned = plan(&cluster, catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("its parts fit together");
+    let planned = plan(&cluster, &catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("its parts fit together");
     group.throughput(Throughput::Elements(cluster.pods.len() as u64));
     group.bench_function("verifier", |bencher| {
-        bencher.iter(|| verifier::verify(&cluster, catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE));
+        bencher.iter(|| verifier::verify(&cluster, &catalog, &planned.plan, &|_| UsdPerHour::ZERO, &InterruptionCosts::NONE));
     });
     group.finish();
 }
@@ -103,31 +92,6 @@ fn statistics(problem: &Problem) -> Statistics {
     let config = SolveConfig { gap: 0.0, work_limit: Some(WORK), deadline: None, seed: 1 };
     let start = Instant::now();
     solve(problem, &config, &|| start.elapsed(), &mut |_| {}).expect("its parts fit together").statistics
-}
-
-/// The workloads of a scenario as `kubectl apply` takes them.
-fn deployments(scenario: &workloads::Scenario) -> Value {
-    let deployment = |group: &workloads::Group| {
-        let amount = |resource| group.requests.get(resource).to_string();
-        let requests = json!({"cpu": amount(ResourceName::CPU) + "m", "memory": amount(ResourceName::MEMORY)});
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": group.name, "namespace": "default"},
-            "spec": {
-                "replicas": group.count,
-                "selector": {"matchLabels": *group.labels},
-                "template": {
-                    "metadata": {"labels": *group.labels},
-                    "spec": {
-                        "nodeSelector": group.node_selector,
-                        "containers": [{"name": "main", "resources": {"requests": requests}}],
-                    },
-                },
-            },
-        })
-    };
-    json!({"apiVersion": "v1", "kind": "List", "items": scenario.groups.iter().map(deployment).collect::<Vec<_>>()})
 }
 
 criterion_group!(parts, reading, planning);

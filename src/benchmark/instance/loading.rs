@@ -18,7 +18,7 @@ use crate::domain::money::UsdPerHour;
 use crate::planning::{CostModel, PreferencePolicy, Supply};
 
 /// Folder of the catalogs that instances of a suite share.
-const CATALOGS: &str = "catalogs";
+pub(super) const CATALOGS: &str = "catalogs";
 
 /// What counts in the suite: the price of instances alone, and preferences at their default price.
 pub const COSTS: CostModel = CostModel {

@@ -3,6 +3,7 @@
 //! An instance never changes: its digest stands here, and whoever reads it through the MANIFEST has it checked. What is known of it may get
 //! better: a cheaper plan, which must be there as a certificate, and a larger bound. Money is in dollars per hour.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub const FILE: &str = "MANIFEST.json";
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: String,
+    /// SHA-256 of the catalogs that instances share, by name: of a JSON object with the texts of the files, written as instances are.
+    pub catalogs: BTreeMap<String, String>,
     /// By family in the order of their making, small to large.
     pub instances: Vec<Entry>,
 }
@@ -223,7 +226,7 @@ mod tests {
             entry("micro-400", "micro", &[Track::Controller]),
             entry("plain-10000", "plain", &[Track::Large]),
         ];
-        Manifest { format: FORMAT.to_owned(), instances }
+        Manifest { format: FORMAT.to_owned(), catalogs: BTreeMap::new(), instances }
     }
 
     #[test]

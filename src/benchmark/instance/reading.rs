@@ -36,14 +36,20 @@ impl InstanceDocument {
     /// When it is no instance, with the field that is wrong.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, InstanceError> {
         let document: Self = parse(name, &unpacked(name, bytes)?, FORMAT, "an instance")?;
+        document.check_names(name)?;
+        Ok(document)
+    }
+
+    /// Refuses names that are none; errors are about `file`.
+    pub(super) fn check_names(&self, file: &str) -> Result<(), InstanceError> {
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        for (field, text) in [("name", &document.name), ("family", &document.family)] {
+        for (field, text) in [("name", &self.name), ("family", &self.family)] {
             if text.is_empty() || !plain(text) {
                 let mend = "write lowercase letters, digits and `-`";
-                return Err(InstanceError::file(name, format!("{field}: `{text}` is no name"), mend));
+                return Err(InstanceError::file(file, format!("{field}: `{text}` is no name"), mend));
             }
         }
-        Ok(document)
+        Ok(())
     }
 
     /// The canonical text.
@@ -65,7 +71,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 }
 
 /// JSON without blanks, keys in the order of their bytes, a line feed at the end.
-fn canonical(document: &impl Serialize) -> Vec<u8> {
+pub(super) fn canonical(document: &impl Serialize) -> Vec<u8> {
     let mut value = serde_json::to_value(document).expect("an instance has string keys and finite numbers alone");
     // Nothing to do unless another crate of the build has serde_json keep the order of insertion.
     value.sort_all_objects();

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::adapters::files::catalog;
 use crate::benchmark::instance::certificate;
 use crate::benchmark::instance::generator;
+use crate::benchmark::instance::loading::CATALOGS;
 use crate::benchmark::instance::manifest;
 use crate::benchmark::instance::manifest::{Entry, FORMAT, Manifest, Track};
-use crate::benchmark::instance::reading::{packed, unpacked};
-use crate::benchmark::instance::{InstanceDocument, InstanceError, Loaded};
+use crate::benchmark::instance::reading::{canonical, digest, packed, unpacked};
+use crate::benchmark::instance::{CatalogSource, InstanceDocument, InstanceError, Loaded};
 
 /// More pods than this are no task for a proof.
 const MOST_FOR_PROOF: usize = 2_500;
@@ -41,7 +43,10 @@ pub fn make(suite: &Path) -> Result<Made, InstanceError> {
 
 /// [`make`] with these instances in place of the generators'.
 fn make_of(suite: &Path, generated: Vec<InstanceDocument>) -> Result<Made, InstanceError> {
-    let before = if suite.join(manifest::FILE).is_file() { Manifest::read(suite)?.instances } else { Vec::new() };
+    let Manifest { mut catalogs, instances: before, .. } = read_or_new(suite)?;
+    for document in &generated {
+        note_catalog(suite, document, &mut catalogs)?;
+    }
     let mut known: BTreeMap<String, Entry> = before.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
     let mut made = Made::default();
     let mut instances = Vec::new();
@@ -77,28 +82,65 @@ fn make_of(suite: &Path, generated: Vec<InstanceDocument>) -> Result<Made, Insta
             made.gone.push(entry.name);
         }
     }
-    Manifest { format: FORMAT.to_owned(), instances }.write(suite)?;
+    Manifest { format: FORMAT.to_owned(), catalogs, instances }.write(suite)?;
     Ok(made)
 }
 
-/// Adds an instance that no generator makes.
+/// The MANIFEST in the folder `suite`, or the one of a suite that begins there.
+fn read_or_new(suite: &Path) -> Result<Manifest, InstanceError> {
+    if suite.join(manifest::FILE).is_file() {
+        return Manifest::read(suite);
+    }
+    Ok(Manifest { format: FORMAT.to_owned(), catalogs: BTreeMap::new(), instances: Vec::new() })
+}
+
+/// Adds an instance that no generator makes; the suite may begin with it.
 ///
 /// # Errors
 /// When the name is taken, the instance cannot be loaded, or a file cannot be written.
 pub fn add(suite: &Path, document: &InstanceDocument) -> Result<(), InstanceError> {
-    let mut manifest = Manifest::read(suite)?;
+    let mut manifest = read_or_new(suite)?;
     if manifest.find(&document.name).is_ok() {
         let problem = format!("there is an instance `{}` already", document.name);
         return Err(InstanceError::file(manifest::FILE, problem, "instances never change: give it another --name"));
     }
     let entry = describe(document, suite)?;
     store(document, &suite.join(&entry.file))?;
+    note_catalog(suite, document, &mut manifest.catalogs)?;
     manifest.instances.push(entry);
     manifest.write(suite)
 }
 
+/// Notes the digest of the catalog that `document` shares.
+///
+/// # Errors
+/// When it was another one before.
+fn note_catalog(suite: &Path, document: &InstanceDocument, known: &mut BTreeMap<String, String>) -> Result<(), InstanceError> {
+    let CatalogSource::Shared(name) = &document.catalog else { return Ok(()) };
+    if !known.contains_key(name) {
+        known.insert(name.clone(), catalog_digest(suite, name)?);
+    }
+    check_catalog(suite, name, &known[name])
+}
+
+/// What a catalog is known by.
+fn catalog_digest(suite: &Path, name: &str) -> Result<String, InstanceError> {
+    let texts = catalog::texts(&suite.join(CATALOGS).join(name)).map_err(|source| InstanceError::catalog(name, source))?;
+    Ok(digest(&canonical(&texts)))
+}
+
+fn check_catalog(suite: &Path, name: &str, sha256: &str) -> Result<(), InstanceError> {
+    let found = catalog_digest(suite, name)?;
+    if found == sha256 {
+        return Ok(());
+    }
+    let problem = format!("SHA-256 is {found}, the MANIFEST has {sha256}: catalogs of a suite never change");
+    Err(InstanceError::file(format!("{CATALOGS}/{name}"), problem, "restore the folder; other prices are another catalog"))
+}
+
 /// What can be said of an instance without solving it.
 fn describe(document: &InstanceDocument, suite: &Path) -> Result<Entry, InstanceError> {
+    document.check_names(&format!("instance {}", document.name))?;
     let Loaded { cluster, .. } = document.load(suite)?;
     let pods = cluster.pods.len();
     let workloads: BTreeSet<(&str, &str, &str)> =
@@ -157,10 +199,13 @@ pub fn check(suite: &Path, select: &dyn Fn(&Entry) -> bool) -> Result<Vec<Instan
     let generated: BTreeMap<String, String> =
         generator::all().iter().map(|document| (document.name.clone(), document.sha256())).collect();
     let mut wrong = Vec::new();
-    for name in generated.keys().filter(|name| manifest.find(name).is_err()) {
+    // A suite of imported instances alone is none of the generators' business.
+    let has_generated = manifest.instances.iter().any(|entry| entry.origin.generator.is_some());
+    for name in generated.keys().filter(|name| has_generated && manifest.find(name).is_err()) {
         let problem = format!("instances: `{name}` is missing");
         wrong.push(InstanceError::file(manifest::FILE, problem, "run `supercargo bench instances make`"));
     }
+    wrong.extend(manifest.catalogs.iter().filter_map(|(name, sha256)| check_catalog(suite, name, sha256).err()));
     for entry in manifest.instances.iter().filter(|entry| select(entry)) {
         if let Err(problem) = check_one(suite, entry, &generated) {
             wrong.push(problem);

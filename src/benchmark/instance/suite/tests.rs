@@ -45,6 +45,10 @@ fn wrong(suite: &Path) -> String {
 fn the_suite_is_what_the_generators_make() {
     let manifest = Manifest::read(suite()).expect("the MANIFEST is there");
     let made = generator::all();
+    for (name, sha256) in &manifest.catalogs {
+        super::check_catalog(suite(), name, sha256).expect("the catalog is as it was");
+    }
+    assert!(!manifest.catalogs.is_empty());
     for document in &made {
         let entry = manifest.find(&document.name).expect("it is in the MANIFEST");
         assert_eq!(entry.sha256, document.sha256(), "{}: its generator makes another one", document.name);
@@ -118,6 +122,17 @@ fn imported_instances_stay_and_keep_their_names() {
     assert_eq!(read, imported);
     let broken = InstanceDocument { name: "broken".to_owned(), catalog: CatalogSource::Shared("none".to_owned()), ..small() };
     assert!(add(folder.path(), &broken).is_err(), "an instance that cannot be loaded is not added");
+}
+
+#[test]
+fn a_catalog_that_instances_share_never_changes() {
+    let folder = with_one();
+    let prices = folder.path().join("catalogs/us-east-1-2026-11/offerings.csv");
+    let text = std::fs::read_to_string(&prices).expect("the catalog is there");
+    std::fs::write(&prices, text.replacen("0.2040", "0.2041", 1)).expect("it can be written");
+    assert!(wrong(folder.path()).contains("catalogs/us-east-1-2026-11: SHA-256 is"));
+    let refused = make_of(folder.path(), vec![generated()]).expect_err("the catalog has changed").to_string();
+    assert!(refused.contains("catalogs of a suite never change"), "{refused}");
 }
 
 #[test]
