@@ -159,7 +159,7 @@ mod tests {
             record("c", "two", solved(1.0, 0, false)),
             record("c", "one", Outcome::CannotState { reason: String::new() }),
         ];
-        let manifest = Manifest { format: manifest::FORMAT.to_owned(), instances: Vec::new() };
+        let manifest = Manifest { format: manifest::FORMAT.to_owned(), catalogs: BTreeMap::new(), instances: Vec::new() };
         let best = best(&records, &manifest);
         assert_eq!(best, BTreeMap::from([("a", (0, 10.0)), ("b", (0, 12.0))]));
         let table = table(&records, &best);

@@ -1,5 +1,6 @@
 //! `supercargo bench` as a user runs it: a small suite, every solver that is built in, each in a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,7 @@ fn suite() -> tempfile::TempDir {
             certificate: None,
         }
     });
-    let manifest = Manifest { format: manifest::FORMAT.to_owned(), instances: instances.to_vec() };
+    let manifest = Manifest { format: manifest::FORMAT.to_owned(), catalogs: BTreeMap::new(), instances: instances.to_vec() };
     manifest.write(folder.path()).expect("a file");
     folder
 }

@@ -1,5 +1,6 @@
 //! Runs against peers that are shell scripts: one for every way in which a peer can end.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,8 @@ impl Bed {
                 certificate: None,
             }
         });
-        let manifest = Manifest { format: manifest::FORMAT.to_owned(), instances: instances.collect() };
+        let manifest =
+            Manifest { format: manifest::FORMAT.to_owned(), catalogs: BTreeMap::new(), instances: instances.collect() };
         manifest.write(folder.path()).expect("a file");
         Self { folder, manifest }
     }
