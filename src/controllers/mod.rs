@@ -8,6 +8,7 @@ mod events;
 mod garbage_collection;
 mod lifecycle;
 pub mod node_class;
+mod node_overlay;
 pub mod node_pool;
 mod offers;
 pub mod operations;

@@ -52,7 +52,7 @@ pub(crate) struct Markets {
 /// Names of a NodePool and an EC2NodeClass.
 type PoolAndClass = (String, String);
 /// What tells a set of NodePools, EC2NodeClasses and NodeOverlays from the same objects after a change that matters here.
-type Versions = Vec<(String, String)>;
+pub(crate) type Versions = Vec<(String, String)>;
 
 /// The markets that were made last: they are made again only when what they are made of has changed.
 #[derive(Default)]
@@ -114,7 +114,7 @@ pub(crate) fn narrow(world: &World, cluster: &mut ClusterView) {
 }
 
 /// Of pools and overlays the spec counts, of classes also what their status found.
-fn versions(objects: &LiveObjects) -> Versions {
+pub(crate) fn versions(objects: &LiveObjects) -> Versions {
     let generation = |meta: &ObjectMeta| meta.generation.unwrap_or_default().to_string();
     let pools = objects.node_pools.iter().map(|pool| (format!("NodePool {}", pool.name_any()), generation(&pool.metadata)));
     let overlays = objects.node_overlays.iter().map(|of| (format!("NodeOverlay {}", of.name_any()), generation(&of.metadata)));

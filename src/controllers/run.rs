@@ -36,7 +36,9 @@ use crate::controllers::operations::server::{Prerequisite, Readiness, Server};
 use crate::controllers::prices::{Origin, Prices};
 use crate::controllers::provisioner::Losses;
 use crate::controllers::world::World;
-use crate::controllers::{garbage_collection, lifecycle, node_class, node_pool, pools, provisioner, queues, random, termination};
+use crate::controllers::{
+    garbage_collection, lifecycle, node_class, node_overlay, node_pool, pools, provisioner, queues, random, termination,
+};
 use crate::domain::instance_settings::InstanceSettings;
 use crate::domain::labels;
 
@@ -290,6 +292,13 @@ async fn start(
         node_pools(own).await;
         "nodepool"
     });
+    if world.settings.features.node_overlay {
+        let own = of(world);
+        tasks.spawn(async move {
+            node_overlay::run(own).await;
+            "the status of NodeOverlays"
+        });
+    }
     let own = of(world);
     tasks.spawn(async move {
         garbage_collection::run(own).await;

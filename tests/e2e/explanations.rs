@@ -124,3 +124,37 @@ pub(crate) async fn a_dry_run_recommends_and_does_nothing(bed: &Bed) -> Outcome 
     controller.check()?;
     Ok(())
 }
+
+pub(crate) async fn overlays_say_whether_they_count(bed: &Bed) -> Outcome {
+    let cloud = bed.cloud("overlays").await?;
+    let mut controller = begin(bed, &cloud, &node_pool(&Value::Null), &[("FEATURE_GATES", "NodeOverlay=true")]).await?;
+    let overlay = |name: &str, spec: Value| json!({"apiVersion": "karpenter.sh/v1alpha1", "kind": "NodeOverlay", "metadata": {"name": name}, "spec": spec});
+    let about = json!([{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["m5.large"]}]);
+    // Of two of one weight that are about one price the last of the alphabet counts.
+    for name in ["first", "second"] {
+        let spec = json!({"requirements": about, "priceAdjustment": "-10%", "weight": 10});
+        bed.cluster.apply_object(&overlay(name, spec)).await?;
+    }
+    let api = bed.cluster.api("karpenter.sh/v1alpha1", "NodeOverlay", "");
+    let said = |object: &kube::api::DynamicObject, name: &str| -> Option<(String, String)> {
+        let all = object.data.pointer("/status/conditions")?.as_array()?.clone();
+        let found = all.into_iter().find(|of| of["type"] == name)?;
+        Some((found["status"].as_str()?.to_owned(), format!("{} {}", found["reason"].as_str()?, found["message"].as_str()?)))
+    };
+    let message = until("the overlay that comes too late says so", PATIENCE, async || {
+        let (first, second) = (api.get("first").await?, api.get("second").await?);
+        let counts = said(&second, "Ready").is_some_and(|(status, _)| status == "True");
+        Ok(said(&first, "ValidationSucceeded").filter(|(status, _)| counts && status == "False").map(|(_, message)| message))
+    })
+    .await?;
+    assert!(message.starts_with("Conflict ") && message.contains("second") && message.contains("weight"), "{message}");
+    // Mended, it counts.
+    let spec = json!({"requirements": about, "priceAdjustment": "-10%", "weight": 20});
+    bed.cluster.apply_object(&overlay("first", spec)).await?;
+    until("the overlay that was mended says so", PATIENCE, async || {
+        Ok(said(&api.get("first").await?, "Ready").filter(|(status, _)| status == "True").map(|_| ()))
+    })
+    .await?;
+    controller.check()?;
+    Ok(())
+}

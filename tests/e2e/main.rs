@@ -89,6 +89,7 @@ fn main() -> ExitCode {
         explanations::a_dry_run_recommends_and_does_nothing,
         explanations::a_pool_at_its_limit_is_named_on_the_pod,
         explanations::an_impossible_pod_says_what_it_would_take,
+        explanations::overlays_say_whether_they_count,
         faults::a_call_that_is_not_allowed_is_tried_again,
         faults::a_launch_template_that_somebody_deleted_is_made_again,
         faults::a_launch_that_hangs_keeps_nobody_from_planning,
