@@ -75,7 +75,7 @@ fn every_small_instance_has_a_plan_that_the_verifier_accepts() {
     for entry in manifest.instances.iter().filter(|entry| entry.pods <= SMALL) {
         let Loaded { cluster, catalog } = entry.read(suite()).expect("sound").load(suite()).expect("sound");
         assert_eq!(cluster.pods.len(), entry.pods, "{}", entry.name);
-        let config = SolveConfig { gap: 0.05, work_limit: Some(20_000), deadline: None, seed: 1 };
+        let config = SolveConfig { gap: 0.05, work_limit: Some(200_000), deadline: None, seed: 1 };
         let made = plan(&cluster, &catalog, &COSTS, &config, &|| Duration::ZERO, &mut |_| {}).expect("a plan").plan;
         let verdict = verifier::verify(&cluster, &catalog, &made, &|_| UsdPerHour::ZERO, &COSTS.interruptions);
         assert_eq!(verdict.violations, [], "{}", entry.name);
