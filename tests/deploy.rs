@@ -35,6 +35,7 @@ const CLUSTER_CALLS: &[(&str, &str, &[&str])] = &[
     // Status of NodePools and EC2NodeClasses, their hashes and finalizers.
     ("karpenter.sh", "nodepools", &["patch"]),
     ("karpenter.sh", "nodepools/status", &["patch"]),
+    ("karpenter.sh", "nodeoverlays/status", &["patch"]),
     ("karpenter.k8s.aws", "ec2nodeclasses", &["patch"]),
     ("karpenter.k8s.aws", "ec2nodeclasses/status", &["patch"]),
     // Registrar: taints, labels, owner. Garbage collection: the node of an instance that is gone.
