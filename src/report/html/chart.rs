@@ -153,6 +153,8 @@ impl LineChart {
         if let Some(&(_, last)) = corners.last() {
             corners.push((self.x.bounds().1, last));
         }
+        // What is told twice is drawn once.
+        corners.dedup();
         corners
     }
 }
