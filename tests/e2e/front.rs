@@ -20,9 +20,6 @@ use tokio::time::Instant;
 use crate::Trouble;
 use crate::bed::Bed;
 
-/// Headers of a request that its answer depends on.
-const PASSED_ON: [header::HeaderName; 2] = [header::ACCEPT, header::CONTENT_TYPE];
-
 /// A front that works until it is dropped.
 pub(crate) struct Front {
     /// Leads to it. Whoever comes through it is the controller.
@@ -74,7 +71,8 @@ async fn answer(behind: &Behind, request: Request) -> Result<Response, Trouble> 
     let (head, body) = request.into_parts();
     let mut made =
         axum::http::Request::builder().method(head.method).uri(head.uri.path_and_query().map_or("/", |path| path.as_str()));
-    for name in PASSED_ON {
+    // The answer depends on no others.
+    for name in [header::ACCEPT, header::CONTENT_TYPE] {
         if let Some(value) = head.headers.get(&name) {
             made = made.header(name, value);
         }
