@@ -2,7 +2,7 @@
 //!
 //! (Elsewhere "the pricing problem"; here "price" always means dollars.) With duals `pi >= 0` of the classes and `mu <= 0` of the
 //! side rows, a pattern of shape s improves the master when `pi a > allowance_s = cost_s - mu usage_s`. The smallest ratio
-//! `allowance_s / bound_s` over all shapes scales the duals into feasible ones (Farley 1990): see `column_generation`.
+//! `allowance_s / bound_s` over all shapes scales the duals into feasible ones (Farley 1990): see `dual_bound`.
 
 use std::collections::BTreeMap;
 
