@@ -46,6 +46,8 @@ use crate::domain::labels;
 const AWS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between questions for what the cluster is (`providers.version` of Karpenter's AWS provider v1.15.1).
 const FACTS_PERIOD: Duration = Duration::from_mins(5);
+/// The same while EKS has not said which addresses the cluster's Services have.
+const FACTS_MISSING_PERIOD: Duration = Duration::from_mins(1);
 /// Between looks for launch templates that nobody uses any more.
 const TEMPLATES_PERIOD: Duration = Duration::from_secs(20);
 /// Between questions whether the API server serves our kinds.
@@ -171,7 +173,7 @@ async fn begin(
         reserved_enis: i64::from(settings.reserved_enis),
         ..InstanceSettings::default()
     };
-    let facts = facts(&kube, &cloud, &settings, &ca_bundle).await?;
+    let facts = facts(&kube, &cloud, &settings, &ca_bundle, None).await?;
     let (facts_sender, facts) = watch::channel(facts);
 
     while Api::<NodePool>::all(kube.clone()).list(&ListParams::default().limit(1)).await.is_err() {
@@ -472,8 +474,14 @@ fn origin(settings: &Settings, access: &Access, region: &str, tasks: &mut JoinSe
     Ok(Origin::Live(source))
 }
 
-/// What new nodes are told of the cluster.
-async fn facts(kube: &Client, cloud: &Cloud, settings: &Settings, ca_bundle: &str) -> Result<ClusterFacts, Failure> {
+/// What new nodes are told of the cluster. What EKS does not say now holds as it was `known`: an answer that does not come changes nothing.
+async fn facts(
+    kube: &Client,
+    cloud: &Cloud,
+    settings: &Settings,
+    ca_bundle: &str,
+    known: Option<&ClusterFacts>,
+) -> Result<ClusterFacts, Failure> {
     let name = settings.cluster.name.clone();
     let control_plane = match cloud.control_plane(&name).await {
         Ok(found) => Some(found),
@@ -483,7 +491,9 @@ async fn facts(kube: &Client, cloud: &Cloud, settings: &Settings, ca_bundle: &st
         }
     };
     let given = settings.cluster.endpoint.clone();
-    let endpoint = given.or_else(|| control_plane.as_ref().map(|found| found.endpoint.clone()));
+    let endpoint = given
+        .or_else(|| control_plane.as_ref().map(|found| found.endpoint.clone()))
+        .or_else(|| known.map(|known| known.endpoint.clone()));
     let endpoint = endpoint.ok_or_else(|| {
         Failure::Start(format!("CLUSTER_ENDPOINT: EKS knows no cluster {name}; name the address of its API server"))
     })?;
@@ -491,13 +501,21 @@ async fn facts(kube: &Client, cloud: &Cloud, settings: &Settings, ca_bundle: &st
     let digits = |text: &str| -> String { text.chars().take_while(char::is_ascii_digit).collect() };
     let own = format!("{}.{}", digits(&version.major), digits(&version.minor));
     let on_eks = settings.cluster.on_eks;
-    let kubernetes_version = control_plane.as_ref().filter(|_| on_eks).map_or(own, |found| found.version.clone());
+    let kubernetes_version = match (&control_plane, known) {
+        (Some(found), _) if on_eks => found.version.clone(),
+        (None, Some(known)) if on_eks => known.kubernetes_version.clone(),
+        _ => own,
+    };
     let ca_bundle = if ca_bundle.is_empty() {
-        control_plane.as_ref().and_then(|found| found.certificate_authority.clone()).unwrap_or_default()
+        let found = control_plane.as_ref().and_then(|found| found.certificate_authority.clone());
+        found.or_else(|| known.map(|known| known.ca_bundle.clone())).unwrap_or_default()
     } else {
         ca_bundle.to_owned()
     };
-    let service_cidr = control_plane.and_then(|found| found.service_cidr);
+    let service_cidr = match control_plane {
+        Some(found) => found.service_cidr,
+        None => known.and_then(|known| known.service_cidr.clone()),
+    };
     Ok(ClusterFacts { name, endpoint, ca_bundle, service_cidr, dns_ip: dns_ip(kube).await, kubernetes_version })
 }
 
@@ -510,8 +528,10 @@ async fn dns_ip(kube: &Client) -> Option<IpAddr> {
 /// Looks every few minutes whether the cluster is still what it was.
 async fn keep_facts(world: &World, sender: watch::Sender<ClusterFacts>, ca_bundle: &str) {
     loop {
-        tokio::time::sleep(FACTS_PERIOD).await;
-        match facts(&world.kube, &world.cloud, &world.settings, ca_bundle).await {
+        let known = sender.borrow().clone();
+        // Without the addresses of Services no AL2023 node can join, so the question is worth asking again soon.
+        tokio::time::sleep(if known.service_cidr.is_some() { FACTS_PERIOD } else { FACTS_MISSING_PERIOD }).await;
+        match facts(&world.kube, &world.cloud, &world.settings, ca_bundle, Some(&known)).await {
             Ok(now) => drop(sender.send_if_modified(|known| {
                 let differs = *known != now;
                 *known = now;

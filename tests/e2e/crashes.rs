@@ -22,6 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const KILLS: u32 = 50;
 /// A kill comes so long after a start at the latest.
 const LONGEST_LIFE: u64 = 2_500;
+/// What a controller says just before it begins to act.
+const AT_WORK: &str = "the mirror of the cluster is complete";
+/// So many claims at least must have been launched by controllers that were killed later.
+const FEWEST_BOUGHT: usize = 10;
 
 /// Every instance that was ever bought, by the UID of the claim that it was bought for.
 async fn bought(cloud: &Cloud) -> Result<BTreeMap<String, Vec<String>>, Trouble> {
@@ -46,16 +50,25 @@ pub(crate) async fn a_killed_controller_buys_nothing_twice(bed: &Bed) -> Outcome
     let settings = [("DISABLE_LEADER_ELECTION", "true"), ("SOLVE_BUDGET", "500ms")];
     let mut controller: Controller = begin(bed, &cloud, &node_pool(&Value::Null), &settings).await?;
     let mut random = ChaCha8Rng::seed_from_u64(7);
+    let mut lives = 0;
     let mut workloads = Vec::new();
     let names: Vec<String> = (0..KILLS).map(|number| format!("wave-{number}")).collect();
-    for name in &names {
+    for (number, name) in names.iter().enumerate() {
         let workload = Workload { name, replicas: 4, cpu: "700m", memory: "1Gi", more: Value::Null };
         bed.cluster.apply_object(&workload.deployment()).await?;
         workloads.push(workload);
+        // A start takes longer than many a life, so every second life is counted from the moment at which there is something to interrupt.
+        if number % 2 == 0 {
+            let begun = format!("life {number} has begun to work");
+            until(&begun, PATIENCE, async || Ok((controller.output().matches(AT_WORK).count() > lives).then_some(()))).await?;
+        }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..LONGEST_LIFE))).await;
         controller.kill();
+        lives = controller.output().matches(AT_WORK).count();
         controller.restart()?;
     }
+    let interrupted = bought(&cloud).await?.len();
+    assert!(interrupted >= FEWEST_BOUGHT, "{interrupted} claims were launched between the kills, which interrupts hardly anything");
     for workload in &workloads {
         bed.cluster.until_running(workload, PATIENCE).await?;
     }
@@ -75,7 +88,7 @@ pub(crate) async fn a_killed_controller_buys_nothing_twice(bed: &Bed) -> Outcome
         Ok((running == owned && claims(bed).await?.len() == known.len()).then_some(running))
     })
     .await?;
-    crate::tell(&format!("{} instances after {KILLS} kills, each bought once", ids.len()));
+    crate::tell(&format!("{} instances after {KILLS} kills, {interrupted} of them bought between kills, each once", ids.len()));
     controller.check()?;
     Ok(())
 }
