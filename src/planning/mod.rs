@@ -13,6 +13,7 @@ mod cost;
 mod dealing;
 mod demand;
 pub mod explain;
+mod groups;
 mod hitting_set;
 mod interim;
 mod limits;

@@ -180,7 +180,9 @@ pub(super) fn once(
             *pods = if out { 0 } else { *pods };
         }
         let Some(program) = TierProgram::new(&now.supply, &now.demand, &left, weight) else { continue };
-        let solved = tier::solve(&now, &left, program, &mut effort)?;
+        let mut solved = tier::solve(&now, &left, program, &mut effort)?;
+        // What was not asked for is not shown to have no room.
+        solved.complete &= left_out.is_empty();
         let mut holders = Holders::new(&now.supply, &now.demand);
         let dealt = assembly::deal(&solved, tiers.len(), &mut holders);
         let (used, bought) = assembly::settle(&now.supply, dealt);

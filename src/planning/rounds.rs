@@ -1,15 +1,17 @@
 //! Rules about pods together that a single program does not hold, kept by solving again: caps on Spot pools, of which a program knows a
-//! few (see `spot`), and atomic groups whose pods go to several tiers.
+//! few (see `spot`), and atomic groups: those whose pods go to several tiers, and those for which there may be no room (see `groups`).
 //!
 //! A group of which some tier leaves a part is left out and everything is planned anew without it. A plan that breaks no such rule is
 //! the answer, and its bound holds: it is that of a relaxation. What is left of the budget goes into the same program once more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::domain::cluster::ClusterView;
 use crate::domain::money::UsdPerHour;
 use crate::domain::plan::{Plan, StopReason};
 use crate::planning::demand::Demand;
+use crate::planning::groups::{self, Bisection};
 use crate::planning::plan::{PlanError, Planned, Task, once};
 use crate::planning::spot::{self, Pools};
 use crate::planning::supply::Supply;
@@ -17,6 +19,12 @@ use crate::solver::{Progress, SolveConfig};
 
 /// Thousandths of what is left of the budget that each round takes; after them pools without a name count as one.
 const PER_MILLE: [u32; 3] = [300, 400, 600];
+
+/// Thousandths of what is left of the budget that a trial takes of whether there is room for some atomic groups.
+const TRIAL_PER_MILLE: u32 = 60;
+
+/// Thousandths of what is left after the trials that the best of them gets, to become cheaper.
+const CHOSEN_PER_MILLE: u32 = 500;
 
 /// The cheapest nodes for the pods of `task`, where preferences are no rules.
 pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn FnMut(Progress)) -> Result<Planned, PlanError> {
@@ -36,7 +44,8 @@ pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn 
     let weights: BTreeSet<i32> = cluster.node_pools.iter().map(|pool| pool.weight).collect();
     // A program with one tier and no caps on pools is the last one at once.
     let mut budgets = if by_pool || weights.len() > 1 { &PER_MILLE[..] } else { &[] }.iter().copied();
-    let mut best: Option<Planned> = None;
+    let limited = cluster.node_pools.iter().any(|pool| !pool.limits.is_empty());
+    let mut best = if limited && !by_pool { rounds.most_groups(observer)? } else { None };
     loop {
         let budget = budgets.next().filter(|_| best.is_none());
         let last = budget.is_none();
@@ -44,14 +53,15 @@ pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn 
             rounds.join();
         }
         let made = rounds.solve(budget.unwrap_or(1_000), observer)?;
-        let split = split_groups(cluster, &made.plan);
+        let split = groups::split(cluster, &made.plan);
         let excess = spot::excess(cluster, &made);
         if !split.is_empty() {
             rounds.left_out.extend(split);
             rounds.bounds.clear();
+            rounds.bounds.extend(best.as_ref().map(|best| (unplaced(&best.plan), best.plan.bound)));
         } else if excess.is_empty() {
             let done = last || matches!(made.plan.stopped_by, StopReason::Optimal | StopReason::GapReached);
-            let better = best.as_ref().is_none_or(|best| value(&made.plan) < value(&best.plan));
+            let better = best.as_ref().is_none_or(|best| value(cluster, &made.plan) < value(cluster, &best.plan));
             let best = best.get_or_insert_with(|| made.clone());
             if better {
                 *best = made;
@@ -70,9 +80,11 @@ pub(super) fn planned(task: &Task<'_>, config: &SolveConfig, observer: &mut dyn 
     }
 }
 
-/// What a plan is measured by: pods left, then dollars.
-fn value(plan: &Plan) -> (usize, UsdPerHour) {
-    (plan.unplaced.len(), plan.value())
+/// What a plan is measured by: pods left, by falling priority, then dollars.
+fn value(cluster: &ClusterView, plan: &Plan) -> (Vec<usize>, UsdPerHour) {
+    let priorities: BTreeSet<Reverse<i32>> = cluster.pods.iter().map(|pod| Reverse(pod.spec.priority)).collect();
+    let of = |priority| plan.unplaced.iter().filter(|left| cluster.pods[left.pod].spec.priority == priority).count();
+    (priorities.into_iter().map(|Reverse(priority)| of(priority)).collect(), plan.value())
 }
 
 struct Rounds<'a> {
@@ -90,6 +102,36 @@ impl Rounds<'_> {
     fn join(&mut self) {
         self.pools.join();
         self.joined = true;
+    }
+
+    /// The best plan for the easiest groups for which there is room; `None` where there is room for all of them, or for none.
+    fn most_groups(&mut self, observer: &mut dyn FnMut(Progress)) -> Result<Option<Planned>, PlanError> {
+        let cluster = self.task.cluster;
+        let ease = groups::by_ease(cluster);
+        let beyond = |number: usize| ease[number..].iter().cloned().collect();
+        let mut search = Bisection::new(ease.len());
+        let mut best: Option<(usize, Planned)> = None;
+        while let Some(number) = search.next(ease.len()) {
+            self.left_out = beyond(number);
+            let made = self.solve(TRIAL_PER_MILLE, observer)?;
+            let fits = groups::places(cluster, &made.plan, &ease[..number]);
+            search.learn(number, fits);
+            if fits && number == ease.len() {
+                return Ok(None);
+            }
+            if fits {
+                best = Some((number, made));
+            }
+        }
+        if let Some((number, trial)) = &mut best {
+            self.left_out = beyond(*number);
+            let made = self.solve(CHOSEN_PER_MILLE, observer)?;
+            if value(cluster, &made.plan) < value(cluster, &trial.plan) {
+                *trial = made;
+            }
+        }
+        self.left_out.clear();
+        Ok(best.map(|(_, made)| made))
     }
 
     /// Solves with so many thousandths of what is left.
@@ -126,19 +168,4 @@ impl Rounds<'_> {
 
 fn unplaced(plan: &Plan) -> Vec<usize> {
     plan.unplaced.iter().map(|left| left.pod).collect()
-}
-
-/// The atomic groups of which `plan` places some pods and not all.
-fn split_groups(cluster: &ClusterView, plan: &Plan) -> BTreeSet<String> {
-    let mut groups: BTreeMap<&String, (usize, usize)> = BTreeMap::new();
-    for group in cluster.pods.iter().filter_map(|pod| pod.spec.atomic_group.as_ref()) {
-        groups.entry(group).or_default().0 += 1;
-    }
-    for left in &plan.unplaced {
-        if let Some(group) = &cluster.pods[left.pod].spec.atomic_group {
-            groups.entry(group).or_default().1 += 1;
-        }
-    }
-    let split = groups.into_iter().filter(|(_, (pods, left))| *left != 0 && left != pods);
-    split.map(|(group, _)| group.clone()).collect()
 }

@@ -12,6 +12,7 @@ use crate::solver::dual_bound::DualPoint;
 use crate::solver::first_fit::first_fit;
 use crate::solver::local_search::local_search;
 use crate::solver::lp_backend::{Lp, LpColumn, LpStatus};
+use crate::solver::mean_pod;
 use crate::solver::packing::{Order, Packing};
 use crate::solver::pattern_generation::{Effort, Generator, Pattern};
 use crate::solver::presolve::Reduced;
@@ -32,6 +33,10 @@ const FIRST_UNTIL: f64 = 0.4;
 const WARM_SEARCH_SHARE: f64 = 0.05;
 /// Share of the budget for the first columns where the program was solved by place before.
 const SHARE_AFTER_PLACES: f64 = 0.1;
+/// With so many classes that have hardly more pods, covering by the mean pod is a better start than the greedy rules.
+const SCATTERED_CLASSES: usize = 1_500;
+/// Share of the budget for one covering program of that start.
+const MEAN_POD_SHARE: f64 = 0.05;
 /// A shape is a candidate of the greedy rules when its cost is at most this many times the worth of its best pattern.
 const CANDIDATE_RATIO: f64 = 1.2;
 
@@ -86,13 +91,25 @@ pub(super) fn run(reduced: &Reduced, control: &mut Control<'_>) -> Outcome {
     let mut greedy = Packing::empty(reduced, reduced.start());
     finish(reduced, &mut greedy, &guide);
     incumbent.offer(reduced, &greedy, Stage::FirstFit, control);
+    let mut starts = vec![start, greedy];
+    if is_scattered(reduced) {
+        let mean = mean_pod::packing(reduced, MEAN_POD_SHARE, control);
+        incumbent.offer(reduced, &mean, Stage::FirstFit, control);
+        starts.push(mean);
+    }
     let first = DualPoint {
         duals: values.iter().map(|value| value / unit).collect(),
         side_duals: side_duals.iter().map(|mu| mu / unit).collect(),
         bound: control.bound() as f64 / unit,
     };
-    let duals = improve(reduced, control, &mut incumbent, &scarcity, first, unit, &[&start, &greedy]);
+    let duals = improve(reduced, control, &mut incumbent, &scarcity, first, unit, &starts);
     Outcome { packing: incumbent.packing, first_fit: yardstick, duals }
+}
+
+/// Whether nearly every pod is a class of its own, so that patterns of classes say little and take long to find.
+fn is_scattered(reduced: &Reduced) -> bool {
+    let pods: u64 = reduced.demand.iter().map(|&n| u64::from(n)).sum();
+    reduced.classes() >= SCATTERED_CLASSES && pods < 2 * reduced.classes() as u64
 }
 
 /// What first-fit's packing comes to.
@@ -122,7 +139,7 @@ fn improve(
     scarcity: &[f64],
     start: DualPoint,
     unit: f64,
-    starts: &[&Packing],
+    starts: &[Packing],
 ) -> Vec<f64> {
     let weights = weights(reduced, scarcity);
     let mut generator = Generator::new(reduced, &weights);

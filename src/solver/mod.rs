@@ -18,6 +18,7 @@ mod first_fit;
 mod knapsack;
 mod local_search;
 mod lp_backend;
+mod mean_pod;
 mod packing;
 mod pattern_generation;
 mod places;

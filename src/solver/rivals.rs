@@ -4,7 +4,6 @@
 //! All but the compact model leave the choices (how many pods of a workload go to which zone) at their starts, which are as even as the
 //! rules ask for. None but the compact model has a bound.
 
-mod mean_pod;
 mod model;
 mod price_guided;
 
@@ -12,11 +11,15 @@ use crate::solver::config::{SolveConfig, SolveError};
 use crate::solver::control::Control;
 use crate::solver::engine::{self, Outcome};
 use crate::solver::first_fit::first_fit;
+use crate::solver::mean_pod;
 use crate::solver::packing::Packing;
 use crate::solver::presolve::presolve;
 use crate::solver::problem::Problem;
 use crate::solver::solution::{FirstFit, Progress, Solution, Stage, Stop};
 use crate::solver::{Clock, assemble};
+
+/// Share of the budget that one covering program of [`Rival::MeanPod`] may take.
+const MEAN_POD_SHARE: f64 = 0.25;
 
 /// A method besides the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub fn solve_as(
         match rival {
             Rival::FirstFit => first_fit(&reduced, &reduced.start()),
             Rival::PriceGuided => price_guided::packing(&reduced),
-            Rival::MeanPod => mean_pod::packing(&reduced, &control),
+            Rival::MeanPod => mean_pod::packing(&reduced, MEAN_POD_SHARE, &mut control),
             Rival::Compact => {
                 let solved = model::packing(&reduced, &control)?;
                 bound = solved.bound;

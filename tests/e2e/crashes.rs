@@ -68,7 +68,10 @@ pub(crate) async fn a_killed_controller_buys_nothing_twice(bed: &Bed) -> Outcome
         controller.restart()?;
     }
     let interrupted = bought(&cloud).await?.len();
-    assert!(interrupted >= FEWEST_BOUGHT, "{interrupted} claims were launched between the kills, which interrupts hardly anything");
+    assert!(
+        interrupted >= FEWEST_BOUGHT,
+        "{interrupted} claims were launched between the kills, which interrupts hardly anything"
+    );
     for workload in &workloads {
         bed.cluster.until_running(workload, PATIENCE).await?;
     }

@@ -5,6 +5,8 @@
 //! performance and availability. Ours reads it for price alone: pods that may use the same shapes and ask for the same resources are one group
 //! with a mean pod of its own (a node selector, a zone or a GPU divides them), every offering takes part, and limits are rows. Real pods then go
 //! first-fit, largest first, into the nodes that the program bought; for those that do not fit the cheapest node that holds them is opened.
+//!
+//! It is a rival of the engine, and one of its starts where nearly every pod is a class of its own.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +20,6 @@ use crate::solver::presolve::Reduced;
 const GAP: f64 = 1e-4;
 /// Branch-and-bound nodes of one covering program, so that it ends without a deadline too.
 const SEARCH_NODES: i32 = 20_000;
-/// Share of the budget that one covering program may take.
-const SHARE: f64 = 0.25;
-
 /// Pods that the covering program takes for one another.
 struct Group {
     /// Eligibility sets that hold its classes.
@@ -28,11 +27,11 @@ struct Group {
     classes: Vec<usize>,
 }
 
-/// The packing of the method.
-pub(super) fn packing(reduced: &Reduced, control: &Control<'_>) -> Packing {
+/// The packing of the method; one covering program may take so much of the budget.
+pub(super) fn packing(reduced: &Reduced, share: f64, control: &mut Control<'_>) -> Packing {
     let mut packing = Packing::empty(reduced, reduced.start());
     for group in groups(reduced) {
-        for (shape, nodes) in cover(reduced, &group, &packing, control) {
+        for (shape, nodes) in cover(reduced, &group, &packing, share, control) {
             for _ in 0..nodes {
                 if packing.admits(reduced, shape) {
                     packing.push(reduced, Pattern { shape, counts: Vec::new() });
@@ -61,7 +60,7 @@ fn groups(reduced: &Reduced) -> Vec<Group> {
 }
 
 /// How many nodes of which shapes cover the number of pods of `group` at least cost, within what `packing` leaves of the side rows.
-fn cover(reduced: &Reduced, group: &Group, packing: &Packing, control: &Control<'_>) -> Vec<(usize, usize)> {
+fn cover(reduced: &Reduced, group: &Group, packing: &Packing, share: f64, control: &mut Control<'_>) -> Vec<(usize, usize)> {
     let pods: f64 = group.classes.iter().map(|&class| f64::from(packing.unplaced[class])).sum();
     if pods < 1.0 {
         return Vec::new();
@@ -100,11 +99,13 @@ fn cover(reduced: &Reduced, group: &Group, packing: &Packing, control: &Control<
     lp.use_presolve();
     lp.set_mip_gap(GAP);
     lp.set_node_limit(SEARCH_NODES);
-    if let Some(seconds) = control.seconds(SHARE) {
+    if let Some(seconds) = control.seconds(share) {
         lp.set_time_limit(seconds);
     }
+    let status = lp.solve();
+    control.spend(lp.iterations() * (2 * rows.len() as u64 + 50));
     // Without an answer the pods open nodes one by one.
-    if !matches!(lp.solve(), LpStatus::Optimal | LpStatus::Limit) {
+    if !matches!(status, LpStatus::Optimal | LpStatus::Limit) {
         return Vec::new();
     }
     let (values, _) = lp.solution();
