@@ -116,6 +116,8 @@ impl BuiltIn {
         };
         let last = Point { seconds: solve_seconds, cost: Some(plan.value().dollars()), bound };
         let (nodes, existing) = Answer::choices(&plan, cluster);
+        // The way to a plan that leaves pods was measured in their penalties.
+        let heard = if plan.unplaced.is_empty() { heard.as_slice() } else { &[] };
         Answer {
             format: FORMAT.to_owned(),
             version: Self::version(),
@@ -125,7 +127,7 @@ impl BuiltIn {
             existing,
             bound,
             first_plan_seconds: Some(heard.first().map_or(solve_seconds, |progress| progress.elapsed.as_secs_f64())),
-            trajectory: trajectory(&heard, last),
+            trajectory: trajectory(heard, last),
             solve_seconds,
             stopped_by: Some(stopped_by.to_owned()),
             peak_bytes,
@@ -133,11 +135,13 @@ impl BuiltIn {
     }
 }
 
-/// What was heard on the way, each change once, and what came of it. A plan on the way counts the penalties of the pods that it leaves.
+/// What was heard on the way, each change once, and what came of it. A plan on the way counts the penalties of the pods that it leaves; where
+/// that is no amount of dollars any more, it is as if there were no plan yet.
 fn trajectory(heard: &[Progress], last: Point) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     let dollars = |micros: i64| UsdPerHour::from_micros(micros).dollars();
-    for progress in heard.iter().filter(|progress| progress.incumbent < i64::MAX) {
+    let is_amount = |micros: i64| UsdPerHour::from_dollars(dollars(micros)).is_some();
+    for progress in heard.iter().filter(|progress| is_amount(progress.incumbent)) {
         let bound = (progress.bound > 0).then(|| dollars(progress.bound));
         let point = Point { seconds: progress.elapsed.as_secs_f64(), cost: Some(dollars(progress.incumbent)), bound };
         let is_new = points.last().is_none_or(|before| (before.cost, before.bound) != (point.cost, point.bound));
@@ -190,8 +194,14 @@ mod tests {
             bound,
             elapsed: Duration::from_millis(millis),
         };
-        let heard =
-            [progress(1, i64::MAX, 5), progress(2, 2_000_000, 0), progress(3, 2_000_000, 0), progress(4, 2_000_000, 1_000_000)];
+        let penalties = 2_000_000_000_000_000;
+        let heard = [
+            progress(1, i64::MAX, 5),
+            progress(1, penalties, 5),
+            progress(2, 2_000_000, 0),
+            progress(3, 2_000_000, 0),
+            progress(4, 2_000_000, 1_000_000),
+        ];
         let last = Point { seconds: 1.0, cost: Some(1.5), bound: Some(1.0) };
         let points: Vec<(Option<f64>, Option<f64>)> = trajectory(&heard, last).iter().map(|p| (p.cost, p.bound)).collect();
         assert_eq!(points, [(Some(2.0), None), (Some(2.0), Some(1.0)), (Some(1.5), Some(1.0))]);
