@@ -41,13 +41,14 @@ impl Quality {
         Self { unplaced: solved.unplaced, cost: amount(solved.cost) }
     }
 
-    /// How many times `best` this costs; `None` where they leave different numbers of pods, or `best` is free and this is not.
+    /// How many times `best` this costs; `None` where they leave different numbers of pods, or one is free and the
+    /// other is not: a mean of ratios would be nothing, or without end.
     #[must_use]
     pub fn ratio(self, best: Self) -> Option<f64> {
         match (self.cost, best.cost) {
             _ if self.unplaced != best.unplaced => None,
             (cost, best) if cost == best => Some(1.0),
-            (_, UsdPerHour::ZERO) => None,
+            (_, UsdPerHour::ZERO) | (UsdPerHour::ZERO, _) => None,
             (cost, best) => Some(cost.dollars() / best.dollars()),
         }
     }
@@ -328,6 +329,7 @@ mod tests {
         assert_eq!(quality(1, 9.0).ratio(quality(0, 8.0)), None);
         assert_eq!(quality(0, 0.0).ratio(quality(0, 0.0)), Some(1.0));
         assert_eq!(quality(0, 1.0).ratio(quality(0, 0.0)), None);
+        assert_eq!(quality(0, 0.0).ratio(quality(0, 1.0)), None);
     }
 
     #[test]
