@@ -97,13 +97,22 @@ impl Cluster {
 
     /// Applies one object.
     pub(crate) async fn apply_object(&self, object: &Value) -> Result<(), Trouble> {
+        self.apply_as(object, &PatchParams::apply(MANAGER).force()).await
+    }
+
+    /// Whether the cluster would take an object, every field of it; nothing is stored.
+    pub(crate) async fn would_take(&self, object: &Value) -> Result<(), Trouble> {
+        self.apply_as(object, &PatchParams::apply(MANAGER).dry_run().validation_strict()).await
+    }
+
+    async fn apply_as(&self, object: &Value, how: &PatchParams) -> Result<(), Trouble> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let (Some(version), Some(kind), Some(name)) = (text("/apiVersion"), text("/kind"), text("/metadata/name")) else {
             return Err(format!("not an object: {object}").into());
         };
         let namespace = text("/metadata/namespace").unwrap_or(NAMESPACE);
         let api = self.api(version, kind, namespace);
-        api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
+        api.patch(name, how, &Patch::Apply(object)).await?;
         Ok(())
     }
 

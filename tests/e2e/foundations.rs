@@ -1,5 +1,6 @@
 //! Whether the test bed can be trusted: its parts do what a cluster and a cloud do, without any controller.
 
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_ec2::operation::create_fleet::CreateFleetOutput;
@@ -20,7 +21,7 @@ use crate::Outcome;
 use crate::Trouble;
 use crate::aws::{CLUSTER, Cloud, REGION};
 use crate::bed::Bed;
-use crate::cluster::{Workload, by_node, is_ready, until};
+use crate::cluster::{Workload, by_node, documents, is_ready, until};
 use crate::control_plane::SERVICE_RANGE;
 use crate::joiner::{Fault, Habits};
 use crate::scale_up::{node_class, node_pool};
@@ -32,6 +33,20 @@ const UNREGISTERED: &str = "karpenter.sh/unregistered";
 async fn refusal(bed: &Bed, object: &Value) -> Result<String, Trouble> {
     let error = bed.cluster.apply_object(object).await.err().ok_or_else(|| format!("it was taken: {object}"))?;
     Ok(error.to_string())
+}
+
+pub(crate) async fn the_job_of_the_benchmark_would_be_taken(bed: &Bed) -> Outcome {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/benchmark/job.yaml");
+    let objects = documents(&std::fs::read_to_string(path)?)?;
+    assert!(objects.iter().any(|object| object["kind"] == "Job"), "no Job among them");
+    for object in &objects {
+        bed.cluster.would_take(object).await?;
+        let mut mistaken = object.clone();
+        mistaken["spec"]["completionsMode"] = json!("Indexed");
+        let refused = bed.cluster.would_take(&mistaken).await.err().ok_or("a field that does not exist was taken")?;
+        assert!(refused.to_string().contains("completionsMode"), "{refused}");
+    }
+    Ok(())
 }
 
 pub(crate) async fn mistakes_in_custom_resources_are_refused(bed: &Bed) -> Outcome {

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         foundations::pods_without_a_node_are_unschedulable,
         foundations::pools_of_the_cloud_run_dry,
         foundations::the_controller_may_do_what_its_roles_say,
+        foundations::the_job_of_the_benchmark_would_be_taken,
         scale_up::a_deleted_claim_ends_its_node_and_its_instance,
         scale_up::later_pods_take_the_free_room_of_a_node_that_is_held,
         scale_up::two_hundred_mixed_pods_run_where_the_plan_put_them,
