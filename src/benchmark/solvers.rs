@@ -117,7 +117,7 @@ impl BuiltIn {
         let last = Point { seconds: solve_seconds, cost: Some(plan.value().dollars()), bound };
         let (nodes, existing) = Answer::choices(&plan, cluster);
         // The way to a plan that leaves pods was measured in their penalties.
-        let heard = if plan.unplaced.is_empty() { heard.as_slice() } else { &[] };
+        let way = if plan.unplaced.is_empty() { heard.as_slice() } else { &[] };
         Answer {
             format: FORMAT.to_owned(),
             version: Self::version(),
@@ -127,7 +127,7 @@ impl BuiltIn {
             existing,
             bound,
             first_plan_seconds: Some(heard.first().map_or(solve_seconds, |progress| progress.elapsed.as_secs_f64())),
-            trajectory: trajectory(heard, last),
+            trajectory: trajectory(way, last),
             solve_seconds,
             stopped_by: Some(stopped_by.to_owned()),
             peak_bytes,
@@ -184,6 +184,21 @@ mod tests {
         }
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         assert!((costs[0] - least).abs() < 1e-9, "ours is the cheapest: {costs:?}");
+    }
+
+    #[test]
+    fn a_plan_that_leaves_pods_tells_when_the_first_one_came_and_no_penalties() {
+        let mut document = small();
+        let pool = document.objects.iter_mut().find(|object| object["kind"] == "NodePool").expect("it has one");
+        pool["spec"]["limits"] = serde_json::json!({ "cpu": "4" });
+        let loaded = document.load(suite()).expect("the instance is sound");
+        let answer = BuiltIn::Supercargo.answer(&loaded, Duration::from_secs(2), 1);
+        let judged = judged(&loaded, &answer);
+        let Outcome::Solved(solved) = &judged.outcome else { panic!("{:?}", judged.outcome) };
+        assert_eq!((solved.verified, solved.unplaced), (true, 2));
+        let costs: Vec<Option<f64>> = answer.trajectory.iter().map(|point| point.cost).collect();
+        assert_eq!(costs, [Some(solved.cost)]);
+        assert!(answer.first_plan_seconds.is_some_and(|first| first < answer.solve_seconds), "{answer:?}");
     }
 
     #[test]

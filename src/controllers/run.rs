@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::limit::RateLimitLayer;
 
-use crate::adapters::aws::cloud::discovery::RefreshIntervals;
+use crate::adapters::aws::cloud::discovery::{ControlPlane, RefreshIntervals};
 use crate::adapters::aws::cloud::{Cloud, ClusterFacts, default_region};
 use crate::adapters::aws::{Access, CatalogSource, Periods, Settings as SourceSettings, Snapshot};
 use crate::adapters::files::catalog;
@@ -474,7 +474,7 @@ fn origin(settings: &Settings, access: &Access, region: &str, tasks: &mut JoinSe
     Ok(Origin::Live(source))
 }
 
-/// What new nodes are told of the cluster. What EKS does not say now holds as it was `known`: an answer that does not come changes nothing.
+/// What new nodes are told of the cluster. Where EKS or the API server says nothing, what was `known` holds.
 async fn facts(
     kube: &Client,
     cloud: &Cloud,
@@ -487,13 +487,16 @@ async fn facts(
         Ok(found) => Some(found),
         Err(error) => {
             tracing::info!(%error, "EKS says nothing of the cluster");
-            None
+            known.map(|known| ControlPlane {
+                version: known.kubernetes_version.clone(),
+                endpoint: known.endpoint.clone(),
+                certificate_authority: Some(known.ca_bundle.clone()),
+                service_cidr: known.service_cidr.clone(),
+            })
         }
     };
     let given = settings.cluster.endpoint.clone();
-    let endpoint = given
-        .or_else(|| control_plane.as_ref().map(|found| found.endpoint.clone()))
-        .or_else(|| known.map(|known| known.endpoint.clone()));
+    let endpoint = given.or_else(|| control_plane.as_ref().map(|found| found.endpoint.clone()));
     let endpoint = endpoint.ok_or_else(|| {
         Failure::Start(format!("CLUSTER_ENDPOINT: EKS knows no cluster {name}; name the address of its API server"))
     })?;
@@ -501,22 +504,15 @@ async fn facts(
     let digits = |text: &str| -> String { text.chars().take_while(char::is_ascii_digit).collect() };
     let own = format!("{}.{}", digits(&version.major), digits(&version.minor));
     let on_eks = settings.cluster.on_eks;
-    let kubernetes_version = match (&control_plane, known) {
-        (Some(found), _) if on_eks => found.version.clone(),
-        (None, Some(known)) if on_eks => known.kubernetes_version.clone(),
-        _ => own,
-    };
+    let kubernetes_version = control_plane.as_ref().filter(|_| on_eks).map_or(own, |found| found.version.clone());
     let ca_bundle = if ca_bundle.is_empty() {
-        let found = control_plane.as_ref().and_then(|found| found.certificate_authority.clone());
-        found.or_else(|| known.map(|known| known.ca_bundle.clone())).unwrap_or_default()
+        control_plane.as_ref().and_then(|found| found.certificate_authority.clone()).unwrap_or_default()
     } else {
         ca_bundle.to_owned()
     };
-    let service_cidr = match control_plane {
-        Some(found) => found.service_cidr,
-        None => known.and_then(|known| known.service_cidr.clone()),
-    };
-    Ok(ClusterFacts { name, endpoint, ca_bundle, service_cidr, dns_ip: dns_ip(kube).await, kubernetes_version })
+    let service_cidr = control_plane.and_then(|found| found.service_cidr);
+    let dns_ip = dns_ip(kube).await.or(known.and_then(|known| known.dns_ip));
+    Ok(ClusterFacts { name, endpoint, ca_bundle, service_cidr, dns_ip, kubernetes_version })
 }
 
 /// The address of the cluster's DNS.

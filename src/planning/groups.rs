@@ -16,19 +16,20 @@ use crate::domain::resources::{ResourceName, Resources};
 /// to have room and the fewest that are known not to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bisection {
+    groups: usize,
     fits: usize,
     fails: usize,
 }
 
 impl Bisection {
     pub(super) fn new(groups: usize) -> Self {
-        Self { fits: 0, fails: groups + 1 }
+        Self { groups, fits: 0, fails: groups + 1 }
     }
 
     /// The number to try next.
-    pub(super) fn next(&self, groups: usize) -> Option<usize> {
-        let untried = self.fails > groups;
-        let next = if untried { groups } else { usize::midpoint(self.fits, self.fails) };
+    pub(super) fn next(&self) -> Option<usize> {
+        let untried = self.fails > self.groups;
+        let next = if untried { self.groups } else { usize::midpoint(self.fits, self.fails) };
         (next > self.fits).then_some(next)
     }
 
@@ -93,7 +94,7 @@ mod tests {
     fn tried(groups: usize, room: usize) -> (Vec<usize>, usize) {
         let mut search = Bisection::new(groups);
         let mut tried = Vec::new();
-        while let Some(number) = search.next(groups) {
+        while let Some(number) = search.next() {
             tried.push(number);
             search.learn(number, number <= room);
         }

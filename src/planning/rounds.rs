@@ -111,7 +111,7 @@ impl Rounds<'_> {
         let beyond = |number: usize| ease[number..].iter().cloned().collect();
         let mut search = Bisection::new(ease.len());
         let mut best: Option<(usize, Planned)> = None;
-        while let Some(number) = search.next(ease.len()) {
+        while let Some(number) = search.next() {
             self.left_out = beyond(number);
             let made = self.solve(TRIAL_PER_MILLE, observer)?;
             let fits = groups::places(cluster, &made.plan, &ease[..number]);

@@ -20,6 +20,7 @@ use crate::solver::presolve::Reduced;
 const GAP: f64 = 1e-4;
 /// Branch-and-bound nodes of one covering program, so that it ends without a deadline too.
 const SEARCH_NODES: i32 = 20_000;
+
 /// Pods that the covering program takes for one another.
 struct Group {
     /// Eligibility sets that hold its classes.
